@@ -1,0 +1,138 @@
+//! The TCP port: sampling requests of SDKs, signed and forwarded; documents over HTTP; metrics and health.
+//!
+//! Least authority: the official daemon signs and forwards any path for anyone; here only what SDKs ask, unless
+//! `--proxy-all` says otherwise. A browser's page has no business here: a foreign `Origin` is refused.
+
+mod error;
+mod guard;
+mod health;
+mod metrics;
+mod proxy;
+mod server;
+mod trace_segments;
+
+use crate::aws::Aws;
+use crate::config::Http;
+use crate::events::Events;
+use crate::pipeline::Shared;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::{get, post};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use health::{Health, Phase};
+pub use server::Server;
+pub(crate) use server::{bind, first_that_works};
+
+use error::ApiError;
+use proxy::Proxy;
+
+/// Paths the SDKs ask, from the API's model (`GetSamplingRules`, `GetSamplingTargets`,
+/// `GetSamplingStatisticSummaries`).
+const SAMPLING_RULES: &str = "/GetSamplingRules";
+const SAMPLING_TARGETS: &str = "/SamplingTargets";
+const SAMPLING_SUMMARIES: &str = "/SamplingStatisticSummaries";
+const TRACE_SEGMENTS: &str = "/TraceSegments";
+const TELEMETRY_RECORDS: &str = "/TelemetryRecords";
+
+/// Largest body of a sampling request: a report has at most 25 documents of some 200 bytes.
+const REQUEST_MAX_BYTES: usize = 256 * 1024;
+
+/// Longest time to read a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the handlers share.
+#[derive(Debug)]
+pub struct Api {
+    pipeline: Shared,
+    events: Events,
+    health: Health,
+    proxy: Proxy,
+    http: Http,
+    metrics: metrics::Metrics,
+}
+
+impl Api {
+    /// The handlers of a forwarding daemon.
+    pub fn new(pipeline: Shared, events: Events, health: Health, aws: Aws, http: Http) -> Self {
+        Self {
+            proxy: Proxy::new(aws, events.clone()),
+            metrics: metrics::Metrics::new(pipeline.clone(), events.clone()),
+            pipeline,
+            events,
+            health,
+            http,
+        }
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        let api = Arc::new(self);
+        Router::new()
+            .route(SAMPLING_RULES, post(sampling_rules))
+            .route(SAMPLING_TARGETS, post(forward))
+            .route(SAMPLING_SUMMARIES, post(forward))
+            .route(TELEMETRY_RECORDS, post(forward))
+            .route(TRACE_SEGMENTS, post(trace_segments::put))
+            .route("/metrics", get(metrics::get))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .fallback(other)
+            .method_not_allowed_fallback(other)
+            .layer(middleware::from_fn_with_state(api.clone(), guard::check_origin))
+            .with_state(api)
+    }
+
+    /// Reads a body of at most `max` bytes, charged to the memory budget while it is read and used.
+    async fn read_body(&self, request: Request, max: usize) -> Result<(bytes::Bytes, crate::pipeline::Charge), ApiError> {
+        let declared = request
+            .headers()
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > max) {
+            return Err(ApiError::too_large(max));
+        }
+        let charge = self.pipeline.try_charge(declared.unwrap_or(max)).ok_or_else(ApiError::busy)?;
+        let reading = axum::body::to_bytes(request.into_body(), max);
+        match tokio::time::timeout(BODY_TIMEOUT, reading).await {
+            Ok(Ok(body)) => Ok((body, charge)),
+            Ok(Err(_)) => Err(ApiError::too_large(max)),
+            Err(_) => Err(ApiError::invalid("the body did not arrive in time")),
+        }
+    }
+}
+
+async fn sampling_rules(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    let (body, charge) = api.read_body(request, REQUEST_MAX_BYTES).await?;
+    let answer = api.proxy.sampling_rules(body).await;
+    drop(charge);
+    answer
+}
+
+async fn forward(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    let path = request.uri().path().to_owned();
+    let (body, charge) = api.read_body(request, REQUEST_MAX_BYTES).await?;
+    let answer = api.proxy.forward(http::Method::POST, &path, body).await;
+    drop(charge);
+    answer
+}
+
+/// Everything the daemon does not know: refused, or forwarded where the user asked for it.
+async fn other(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if !api.http.proxy_all {
+        api.events.request_refused(method.as_str(), &path, "no such operation here");
+        return Err(ApiError::unknown_operation(&method, &path));
+    }
+    guard::check_host(&request, &api.http.allowed_hosts).inspect_err(|_| {
+        api.events.request_refused(method.as_str(), &path, "Host is not one of ours");
+    })?;
+    let target = request.uri().path_and_query().map_or(path.as_str(), http::uri::PathAndQuery::as_str).to_owned();
+    let (body, charge) = api.read_body(request, REQUEST_MAX_BYTES).await?;
+    let answer = api.proxy.forward(method, &target, body).await;
+    drop(charge);
+    answer
+}

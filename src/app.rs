@@ -1,0 +1,244 @@
+//! Takes the ports, starts the rooms, and stops them in order. The only file that knows all others.
+
+use crate::api::{self, Api, Health, Phase, Server};
+use crate::aws::{self, SetupError};
+use crate::config::Config;
+use crate::events::Events;
+use crate::pipeline::{DropReason, Shared, Snapshot};
+use crate::shutdown::Stop;
+use crate::sink::xray::{self, Telemetry};
+use crate::udp::{self, Listener};
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Silence after which a stopping daemon believes that the last sender has gone: ECS signals all containers of
+/// a task together.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// Time the last telemetry record may take.
+const LAST_TELEMETRY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time between two summaries in the log.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A daemon that has its ports.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    udp: UdpSocket,
+    tcp: TcpListener,
+    pipeline: Shared,
+    events: Events,
+}
+
+/// Why a daemon cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A port cannot be had.
+    #[error("cannot listen on {protocol} {address}: {source}; is another daemon running? choose an address with {flag}")]
+    Bind {
+        /// UDP or TCP.
+        protocol: &'static str,
+        /// The address asked for.
+        address: String,
+        /// The flag that changes it.
+        flag: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The receive thread or the server cannot be started.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// No region, and the user asked to exit then.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// All counters at the end.
+    pub snapshot: Snapshot,
+}
+
+impl Report {
+    /// Documents that could not be delivered before the time was over.
+    pub fn dropped_at_stop(&self) -> u64 {
+        let dropped = self.snapshot.totals.dropped_by();
+        dropped.filter(|(reason, _)| *reason == DropReason::Shutdown).map(|(_, count)| count).sum()
+    }
+}
+
+impl App {
+    /// Takes both ports. Nothing is received before [`App::run`].
+    ///
+    /// # Errors
+    /// The port that cannot be had.
+    pub fn bind(config: Config) -> Result<Self, AppError> {
+        let failed = |protocol, flag, addresses: &[SocketAddr]| {
+            let address = addresses.first().map(SocketAddr::to_string).unwrap_or_default();
+            move |source| AppError::Bind { protocol, address, flag, source }
+        };
+        let udp = api::first_that_works(&config.listen.udp, udp::bind).map_err(failed("UDP", "-b", &config.listen.udp))?;
+        let tcp = api::bind(&config.listen.tcp).map_err(failed("TCP", "-t", &config.listen.tcp))?;
+        let pipeline = Shared::new(&config.pipeline);
+        Ok(Self { config, udp, tcp, pipeline, events: Events::default() })
+    }
+
+    /// Where documents are received.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn udp_addr(&self) -> io::Result<SocketAddr> {
+        self.udp.local_addr()
+    }
+
+    /// Where requests are answered.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn tcp_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// The pipeline, to look at its ledger.
+    pub fn pipeline(&self) -> Shared {
+        self.pipeline.clone()
+    }
+
+    /// Runs until `stop`, then delivers what waits.
+    ///
+    /// # Errors
+    /// When it cannot start, or finds no region and was told to exit then.
+    pub async fn run(self, mut stop: Stop) -> Result<Report, AppError> {
+        let Self { config, udp, tcp, pipeline, events } = self;
+        say_start(&config, &udp, &tcp);
+        let listener = Listener::start(udp, &config.udp, pipeline.clone(), events.clone())?;
+        let listener = Arc::new(Mutex::new(listener));
+        let health = {
+            let listener = listener.clone();
+            Health::new(move || lock(&listener).is_alive())
+        };
+        let (aws, search) = aws::search(config.aws.clone(), events.clone());
+        let (end, ended) = watch::channel(Ending::Running);
+        let api = Api::new(pipeline.clone(), events.clone(), health.clone(), aws.clone(), config.http.clone());
+        let server = Server::new(tcp, api.router())?;
+        let mut server = tokio::spawn(server.run(until(ended.clone(), Ending::Silent)));
+        let metadata = (!config.aws.local_mode).then(|| config.aws.clone());
+        let telemetry = Telemetry::new(pipeline.clone(), events.clone(), config.telemetry.clone(), metadata);
+        let telemetry = tokio::spawn(telemetry.run(aws.clone(), until(ended, Ending::Delivered)));
+        let mut rooms = JoinSet::new();
+        rooms.spawn(xray::run(pipeline.clone(), aws, events.clone()));
+        rooms.spawn(summaries(pipeline.clone(), events));
+        let mut search = tokio::spawn(search.run(config.exit_without_region));
+        health.enter(Phase::Running);
+
+        tokio::select! {
+            () = stop.requested() => {}
+            // The search ends only when it was told to give up.
+            Ok(Err(error)) = &mut search => return Err(error.into()),
+        }
+        health.enter(Phase::Stopping);
+        let give_up_at = tokio::time::Instant::now() + config.stopping.timeout;
+        linger(&listener, config.stopping.linger, &mut stop).await;
+        lock(&listener).stop();
+        let _ = end.send(Ending::Silent);
+        let _ = (&mut server).await;
+        pipeline.close_open(Instant::now());
+        tokio::select! {
+            () = pipeline.drained() => {}
+            () = tokio::time::sleep_until(give_up_at) => {}
+            () = stop.insisted() => {}
+        }
+        let _ = end.send(Ending::Delivered);
+        tokio::select! {
+            _ = tokio::time::timeout(LAST_TELEMETRY_TIMEOUT, telemetry) => {}
+            () = stop.insisted() => {}
+        }
+        search.abort();
+        rooms.shutdown().await;
+        pipeline.drop_waiting();
+        let report = Report { snapshot: pipeline.snapshot() };
+        say_end(&report);
+        Ok(report)
+    }
+}
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Ending {
+    Running,
+    /// Nothing more is received.
+    Silent,
+    /// Nothing more is sent.
+    Delivered,
+}
+
+async fn until(mut ended: watch::Receiver<Ending>, wanted: Ending) {
+    // The sender lives as long as the run; without it the end has come in any case.
+    let _ = ended.wait_for(|now| *now >= wanted).await;
+}
+
+/// Goes on receiving until nothing has come for a while.
+async fn linger(listener: &Mutex<Listener>, most: Duration, stop: &mut Stop) {
+    let silent = async {
+        loop {
+            let remaining = SILENCE.saturating_sub(lock(listener).silent_for());
+            if remaining.is_zero() {
+                return;
+            }
+            tokio::time::sleep(remaining).await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(most, silent) => {}
+        () = stop.insisted() => {}
+    }
+}
+
+async fn summaries(pipeline: Shared, events: Events) {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
+    let mut before = pipeline.snapshot();
+    loop {
+        ticks.tick().await;
+        let now = pipeline.snapshot();
+        events.summary(&now, &before);
+        before = now;
+    }
+}
+
+fn lock(listener: &Mutex<Listener>) -> std::sync::MutexGuard<'_, Listener> {
+    listener.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn say_start(config: &Config, udp: &UdpSocket, tcp: &TcpListener) {
+    let address = |address: io::Result<SocketAddr>| address.map(|address| address.to_string()).unwrap_or_default();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        udp = address(udp.local_addr()),
+        tcp = address(tcp.local_addr()),
+        budget_mb = config.pipeline.budget_bytes / (1024 * 1024),
+        "xrayd listens"
+    );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if config.aws.no_verify_ssl {
+        tracing::warn!("NoVerifySSL: X-Ray's certificate is not checked");
+    }
+}
+
+fn say_end(report: &Report) {
+    let totals = &report.snapshot.totals;
+    let (received, sent, refused) = (totals.received_total(), totals.sent, totals.refused_total());
+    let dropped = totals.dropped_total();
+    if report.dropped_at_stop() > 0 {
+        tracing::error!(received, sent, refused, dropped, "stopped; documents that could not be delivered are lost");
+    } else {
+        tracing::info!(received, sent, refused, dropped, "stopped");
+    }
+}

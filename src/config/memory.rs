@@ -1,0 +1,59 @@
+//! How much memory there is: the container's limit, or the host's memory.
+
+use std::fs;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Bounds of the default budget.
+const DEFAULT_BUDGET_MIB: std::ops::RangeInclusive<u64> = 4..=256;
+
+/// Part of the memory the default budget is.
+const DEFAULT_BUDGET_PERCENT: u64 = 5;
+
+/// A container with less than this should not give 8 MiB to a receive buffer.
+pub(super) const SMALL_CONTAINER_BYTES: u64 = 128 * MIB;
+
+/// Bytes this process may use: the cgroup's limit if it is below the host's memory.
+pub(super) fn available_bytes() -> Option<u64> {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let host = read("/proc/meminfo").and_then(|text| total_of_meminfo(&text));
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let cgroup = limits.into_iter().find_map(|path| read(path).and_then(|text| limit_of_cgroup(&text)));
+    [host, cgroup].into_iter().flatten().min()
+}
+
+/// The budget when `-m` names none, in bytes.
+pub(super) fn default_budget_bytes(available: Option<u64>) -> u64 {
+    let part = available.unwrap_or(0) / 100 * DEFAULT_BUDGET_PERCENT;
+    part.clamp(DEFAULT_BUDGET_MIB.start() * MIB, DEFAULT_BUDGET_MIB.end() * MIB)
+}
+
+/// cgroup v2 says "max" where there is no limit, v1 a number near 2^63, which the host's memory is below.
+fn limit_of_cgroup(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+fn total_of_meminfo(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_kernel_says() {
+        assert_eq!(total_of_meminfo("MemTotal:       24622896 kB\nMemFree: 1 kB\n"), Some(24_622_896 * 1024));
+        assert_eq!(limit_of_cgroup("max\n"), None);
+        assert_eq!(limit_of_cgroup("33554432\n"), Some(32 * MIB));
+    }
+
+    #[test]
+    fn the_default_budget_is_five_percent_within_its_bounds() {
+        assert_eq!(default_budget_bytes(Some(32 * MIB)), 4 * MIB);
+        assert_eq!(default_budget_bytes(Some(2_000 * MIB)), 100 * MIB);
+        assert_eq!(default_budget_bytes(Some(64_000 * MIB)), 256 * MIB);
+        assert_eq!(default_budget_bytes(None), 4 * MIB);
+    }
+}

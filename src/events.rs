@@ -1,0 +1,285 @@
+//! Every operational event: its counter and its log line, together. Documents are counted by the pipeline's
+//! ledger; here is what else happens.
+//!
+//! No line ever holds a document's content, except at TRACE, where a refused datagram's beginning is shown.
+
+mod limit;
+
+use crate::aws::ConnectionError;
+use crate::pipeline::{DropReason, Outcome, RefusedReason, Snapshot};
+use limit::{LogLimit, Said};
+use prometheus_client::metrics::histogram::Histogram;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Upper bounds, in seconds, of the buckets of `xrayd_send_seconds`.
+const SEND_BUCKETS_SECS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// Bytes of a refused datagram shown at TRACE.
+const SHOWN_BYTES: usize = 200;
+
+/// Counts and says what happens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Events(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    connection_errors: [AtomicU64; ConnectionError::ALL.len()],
+    kernel_dropped: AtomicU64,
+    answers_unreadable: AtomicU64,
+    send_seconds: Histogram,
+    proxied: [AtomicU64; Proxied::ALL.len()],
+    refused_log: [LogLimit; RefusedReason::ALL.len()],
+    memory_log: LogLimit,
+    kernel_log: LogLimit,
+    send_log: LogLimit,
+    unprocessed_log: LogLimit,
+    request_log: LogLimit,
+    proxy_log: LogLimit,
+    aws: Said,
+    credentials: Said,
+    failing: Said,
+    receive_buffer_bytes: AtomicU64,
+}
+
+/// What became of a request on the TCP port that X-Ray has to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxied {
+    /// X-Ray answered.
+    Answered,
+    /// X-Ray did not; the last good sampling rules were given.
+    Cached,
+    /// Nobody could answer.
+    Unavailable,
+}
+
+impl Proxied {
+    /// Every variant, in the order they are counted in.
+    pub const ALL: [Self; 3] = [Self::Answered, Self::Cached, Self::Unavailable];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Cached => "cached",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self(Arc::new(State {
+            connection_errors: Default::default(),
+            kernel_dropped: AtomicU64::new(0),
+            answers_unreadable: AtomicU64::new(0),
+            send_seconds: Histogram::new(SEND_BUCKETS_SECS),
+            proxied: Default::default(),
+            refused_log: Default::default(),
+            memory_log: LogLimit::default(),
+            kernel_log: LogLimit::default(),
+            send_log: LogLimit::default(),
+            unprocessed_log: LogLimit::default(),
+            request_log: LogLimit::default(),
+            proxy_log: LogLimit::default(),
+            aws: Said::default(),
+            credentials: Said::default(),
+            failing: Said::default(),
+            receive_buffer_bytes: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl Events {
+    /// Counters nobody else sees.
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        Self::default()
+    }
+
+    /// A datagram that is no document was refused; the ledger has counted it.
+    #[cold]
+    pub fn datagram_refused(&self, reason: RefusedReason, datagram: &[u8]) {
+        let at = RefusedReason::ALL.iter().position(|one| *one == reason).unwrap_or_default();
+        if let Some(more) = self.0.refused_log[at].admit(Instant::now()) {
+            let (reason, bytes) = (reason.label(), datagram.len());
+            tracing::warn!(reason, bytes, more, "datagram refused");
+            let beginning = String::from_utf8_lossy(&datagram[..bytes.min(SHOWN_BYTES)]);
+            tracing::trace!(?beginning, "the refused datagram begins with");
+        }
+    }
+
+    /// A document was given up for want of memory; the ledger has counted it.
+    #[cold]
+    pub fn memory_full(&self) {
+        if let Some(more) = self.0.memory_log.admit(Instant::now()) {
+            let reason = DropReason::Memory.label();
+            tracing::error!(reason, more, "segment document dropped; raise -m (TotalBufferSizeMB) or see why X-Ray is slow");
+        }
+    }
+
+    /// The kernel had no room in the receive buffer for this many datagrams since the last look.
+    pub fn kernel_dropped(&self, count: u64) {
+        let total = self.0.kernel_dropped.fetch_add(count, Relaxed) + count;
+        if let Some(more) = self.0.kernel_log.admit(Instant::now()) {
+            tracing::error!(count, total, more, "the kernel dropped datagrams; raise net.core.rmem_max");
+        }
+    }
+
+    /// How large the kernel made the receive buffer.
+    pub fn receive_buffer(&self, granted_bytes: usize, wanted_bytes: usize) {
+        self.0.receive_buffer_bytes.store(granted_bytes as u64, Relaxed);
+        if granted_bytes < wanted_bytes {
+            tracing::warn!(granted_bytes, wanted_bytes, "small receive buffer: bursts may be lost; raise net.core.rmem_max or give CAP_NET_ADMIN");
+        } else {
+            tracing::debug!(granted_bytes, "receive buffer");
+        }
+    }
+
+    /// One try to send a batch ended.
+    pub fn batch_tried(&self, documents: usize, took: Duration, outcome: &Outcome) {
+        self.0.send_seconds.observe(took.as_secs_f64());
+        tracing::debug!(documents, seconds = took.as_secs_f64(), ?outcome, "batch tried");
+    }
+
+    /// A connection to X-Ray failed, or X-Ray answered with an error.
+    pub fn connection_failed(&self, kind: ConnectionError) {
+        let at = ConnectionError::ALL.iter().position(|one| *one == kind).unwrap_or_default();
+        self.0.connection_errors[at].fetch_add(1, Relaxed);
+    }
+
+    /// A batch could not be sent and waits for another try.
+    pub fn send_failed(&self, error: &str) {
+        self.0.failing.changed("failing");
+        if let Some(more) = self.0.send_log.admit(Instant::now()) {
+            tracing::warn!(%error, more, "sending to X-Ray failed; documents wait for another try");
+        }
+    }
+
+    /// X-Ray took a batch.
+    pub fn sending_works(&self) {
+        if self.0.failing.cleared() {
+            self.0.send_log.reset();
+            tracing::info!("X-Ray takes documents again");
+        }
+    }
+
+    /// X-Ray refused one document of a batch.
+    pub fn document_unprocessed(&self, id: Option<&str>, trace_id: Option<&str>, code: Option<&str>, message: Option<&str>) {
+        if let Some(more) = self.0.unprocessed_log.admit(Instant::now()) {
+            let [id, trace_id, code, message] = [id, trace_id, code, message].map(Option::unwrap_or_default);
+            tracing::error!(id, trace_id, code, message, more, "X-Ray refused a segment document");
+        }
+    }
+
+    /// A 200 whose body is not what X-Ray answers.
+    pub fn answer_unreadable(&self, error: &dyn Display) {
+        let total = self.0.answers_unreadable.fetch_add(1, Relaxed) + 1;
+        if total.is_power_of_two() {
+            tracing::warn!(%error, total, "X-Ray's answer to a batch cannot be read; its documents count as sent");
+        }
+    }
+
+    /// Region or endpoint are not known yet.
+    pub fn aws_missing(&self, error: &str) {
+        if self.0.aws.changed(error) {
+            tracing::error!(%error, "X-Ray is not reachable yet; listening, keeping documents, and trying again");
+        }
+    }
+
+    /// Region and endpoint are known.
+    pub fn aws_found(&self, region: &str, endpoint: &str) {
+        self.0.aws.cleared();
+        tracing::info!(region, endpoint, "sending to X-Ray");
+    }
+
+    /// There are no credentials.
+    pub fn credentials_missing(&self, error: &str) {
+        if self.0.credentials.changed(error) {
+            tracing::error!(%error, "no AWS credentials; keeping documents and trying again. Give the task, instance or service account a role with AWSXRayDaemonWriteAccess, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+        }
+    }
+
+    /// There are credentials.
+    pub fn credentials_found(&self) {
+        if self.0.credentials.cleared() {
+            tracing::info!("AWS credentials found");
+        }
+    }
+
+    /// A telemetry record could not be sent; it is kept.
+    pub fn telemetry_failed(&self, error: &dyn std::error::Error) {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        tracing::debug!(%error, %cause, "telemetry records wait for the next minute");
+    }
+
+    /// A request for X-Ray on the TCP port was answered.
+    pub fn proxied(&self, how: Proxied) {
+        let at = Proxied::ALL.iter().position(|one| *one == how).unwrap_or_default();
+        self.0.proxied[at].fetch_add(1, Relaxed);
+    }
+
+    /// X-Ray did not answer a request from the TCP port.
+    pub fn proxy_failed(&self, path: &str, error: &dyn Display) {
+        if let Some(more) = self.0.proxy_log.admit(Instant::now()) {
+            tracing::warn!(path, %error, more, "X-Ray did not answer a request from the TCP port");
+        }
+    }
+
+    /// A request on the TCP port was refused.
+    pub fn request_refused(&self, method: &str, path: &str, reason: &str) {
+        if let Some(more) = self.0.request_log.admit(Instant::now()) {
+            let path: String = path.chars().take(100).collect();
+            tracing::warn!(method, path, reason, more, "request refused");
+        }
+    }
+
+    /// Now and then: what was done since the last time.
+    pub fn summary(&self, now: &Snapshot, before: &Snapshot) {
+        if now.totals == before.totals {
+            return;
+        }
+        let (totals, last) = (&now.totals, &before.totals);
+        tracing::info!(
+            received = totals.received_total() - last.received_total(),
+            sent = totals.sent - last.sent,
+            refused = totals.refused_total() - last.refused_total(),
+            dropped = totals.dropped_total() - last.dropped_total(),
+            waiting = now.waiting.total(),
+            "documents in the last minute"
+        );
+    }
+
+    /// What is wrong right now, for `/readyz`: a name and a reason each.
+    pub fn degraded(&self) -> Vec<(&'static str, String)> {
+        let causes = [("aws", &self.0.aws), ("credentials", &self.0.credentials), ("sending", &self.0.failing)];
+        causes.into_iter().filter_map(|(name, said)| said.current().map(|reason| (name, reason))).collect()
+    }
+
+    /// Connection errors so far, in the order of [`ConnectionError::ALL`].
+    pub fn connection_errors(&self) -> [u64; ConnectionError::ALL.len()] {
+        std::array::from_fn(|at| self.0.connection_errors[at].load(Relaxed))
+    }
+
+    /// Datagrams the kernel dropped so far.
+    pub fn kernel_dropped_total(&self) -> u64 {
+        self.0.kernel_dropped.load(Relaxed)
+    }
+
+    /// Requests of the TCP port so far, in the order of [`Proxied::ALL`].
+    pub fn proxied_totals(&self) -> [u64; Proxied::ALL.len()] {
+        std::array::from_fn(|at| self.0.proxied[at].load(Relaxed))
+    }
+
+    /// Time each try to send a batch took.
+    pub fn send_seconds(&self) -> &Histogram {
+        &self.0.send_seconds
+    }
+
+    /// Size of the receive buffer as the kernel counts it.
+    pub fn receive_buffer_bytes(&self) -> u64 {
+        self.0.receive_buffer_bytes.load(Relaxed)
+    }
+}

@@ -1,0 +1,390 @@
+//! From documents to request bodies: batches, the byte budget, what waits for another try, and the ledger.
+//!
+//! [`Pipeline`] is a plain struct that takes `now`. Receiving threads offer documents; the sink takes
+//! [`Outgoing`] batches and says what became of them. All of it happens under the one lock of [`Shared`],
+//! so that every [`Snapshot`] adds up:
+//!
+//! ```text
+//! received + recovered = sent + stored + refused + dropped + waiting
+//! ```
+//!
+//! `waiting` is counted at the queues each time a snapshot is taken; it is never derived from the rest.
+//!
+//! The door for a disk spool is [`Pipeline::keep_for_later`] (a batch whose try failed) and
+//! [`Pipeline::evict_oldest`] (no memory left): both decide what happens to a batch that cannot go now.
+
+mod batch;
+mod budget;
+mod gate;
+mod ledger;
+mod shared;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+pub use batch::{Batch, Document, build_body};
+pub use budget::{Budget, Charge};
+pub use ledger::{DropReason, RefusedReason, Snapshot, Totals, Transport, Waiting};
+pub use shared::{Outgoing, Shared};
+
+use crate::segment::{Datagram, DatagramError, Escaped};
+use batch::{BatchBuilder, Pushed};
+use budget::Pool;
+use gate::Gate;
+
+/// Most documents X-Ray takes in one PutTraceSegments (API reference, `TraceSegmentDocuments`).
+pub const BATCH_DOCUMENTS_MAX: usize = 50;
+
+/// Longest time a document waits for its batch to fill.
+pub const BATCH_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// Largest request body.
+pub const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A timed-out batch with a larger body is halved for its next try: the link may be too slow for it.
+const SLOW_BODY_BYTES: usize = 1024 * 1024;
+
+/// What the pipeline is told at start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes all bodies together may occupy, by capacity.
+    pub budget_bytes: usize,
+    /// Sends open at once while X-Ray is quick.
+    pub concurrency: usize,
+    /// Sends open at once while X-Ray is slow.
+    pub in_flight_max: usize,
+}
+
+/// What became of a datagram or document that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a document that was not taken is a lost document; log it or tell the sender"]
+pub enum Offer {
+    /// Waiting in a batch. `closed` says that a batch became ready to send.
+    Accepted {
+        /// A batch is ready; wake the sink.
+        closed: bool,
+        /// The document had bytes that are not UTF-8.
+        repaired: bool,
+    },
+    /// Not a document; counted.
+    Refused(RefusedReason),
+    /// No memory left for it and nothing older to give up; counted.
+    Dropped,
+}
+
+/// There is no room: nothing was taken, nothing counted; the sender may try again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the memory budget is used up")]
+pub struct Full;
+
+/// What the sink is to do next.
+#[derive(Debug)]
+pub enum Next {
+    /// Send this. The id has to be given back to [`Pipeline::complete`].
+    Send(u64, Batch),
+    /// Nothing now. Ask again at this time, or when something happens.
+    Wait(Option<Instant>),
+}
+
+/// What became of one try to send a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// X-Ray answered 200 and named these documents as unprocessed.
+    Answered {
+        /// Positions of documents to send again.
+        again: Vec<usize>,
+        /// How many documents X-Ray refused.
+        refused: usize,
+        /// X-Ray said that it is throttling.
+        throttled: bool,
+    },
+    /// X-Ray is throttling.
+    Throttled,
+    /// X-Ray failed or could not be reached. `delivered` says whether it may have taken the documents.
+    Failed {
+        /// The request may have arrived, so that another try may make duplicates.
+        delivered: bool,
+        /// No answer came in time.
+        timed_out: bool,
+    },
+    /// Credentials, permission or address are wrong. Worth another try, but a slow one.
+    Misconfigured,
+    /// X-Ray refuses the body: one of its documents is bad, or it is too large.
+    Rejected,
+}
+
+/// Batches, what waits, and what was counted.
+#[derive(Debug)]
+pub struct Pipeline {
+    pool: Pool,
+    open: Option<BatchBuilder>,
+    /// Closed and not tried yet, oldest first.
+    ready: VecDeque<Batch>,
+    /// Tried without success, oldest first.
+    retry: VecDeque<Batch>,
+    /// Documents of each batch that is being sent.
+    in_flight: HashMap<u64, usize>,
+    next_id: u64,
+    gate: Gate,
+    /// Whether the next pick prefers a batch that failed before over a fresh one.
+    prefer_retry: bool,
+    totals: Totals,
+}
+
+impl Pipeline {
+    /// An empty pipeline.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            pool: Pool::new(Budget::new(settings.budget_bytes)),
+            open: None,
+            ready: VecDeque::new(),
+            retry: VecDeque::new(),
+            in_flight: HashMap::new(),
+            next_id: 0,
+            gate: Gate::new(settings.concurrency, settings.in_flight_max),
+            prefer_retry: true,
+            totals: Totals::default(),
+        }
+    }
+
+    /// The budget all bodies are charged to.
+    pub fn budget(&self) -> &Budget {
+        self.pool.budget()
+    }
+
+    /// Takes one datagram: header check, UTF-8 check, and a copy of the document into the open batch.
+    pub fn offer_datagram(&mut self, now: Instant, datagram: &[u8]) -> Offer {
+        self.totals.received(Transport::Udp, 1);
+        match Datagram::parse(datagram) {
+            Ok(datagram) => self.accept(now, datagram.document),
+            Err(error) => self.refuse(RefusedReason::Datagram(error)),
+        }
+    }
+
+    /// Takes the documents of one HTTP request, all or none. Returns whether a batch became ready.
+    ///
+    /// # Errors
+    /// [`Full`] when they do not fit; HTTP senders can wait, so nothing older is given up for them.
+    pub fn offer_documents<'a>(
+        &mut self,
+        now: Instant,
+        documents: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<bool, Full> {
+        let needed: usize = documents.clone().map(|document| batch::room_for(document.len())).sum();
+        if self.budget().available() < needed {
+            return Err(Full);
+        }
+        let mut any_closed = false;
+        for document in documents {
+            self.totals.received(Transport::Http, 1);
+            if let Offer::Accepted { closed, .. } = self.accept(now, document.as_bytes()) {
+                any_closed |= closed;
+            }
+        }
+        Ok(any_closed)
+    }
+
+    fn refuse(&mut self, reason: RefusedReason) -> Offer {
+        self.totals.refused(reason, 1);
+        Offer::Refused(reason)
+    }
+
+    fn accept(&mut self, now: Instant, document: &[u8]) -> Offer {
+        if document.len() > BODY_MAX_BYTES / 6 {
+            // Escaped it might not fit a body of its own.
+            return self.refuse(RefusedReason::TooLarge);
+        }
+        let mut closed = false;
+        if self.open.as_ref().is_some_and(|open| !open.fits(document.len())) {
+            closed |= self.close_open(now);
+        }
+        if !self.make_room(document.len()) {
+            self.totals.dropped(DropReason::Memory, 1);
+            return Offer::Dropped;
+        }
+        let open = self.open.get_or_insert_with(|| BatchBuilder::new(&self.pool, now));
+        let Pushed { how, full } = open.push(document);
+        if full {
+            closed |= self.close_open(now);
+        }
+        let repaired = how == Escaped::Repaired;
+        self.totals.repaired += u64::from(repaired);
+        Offer::Accepted { closed, repaired }
+    }
+
+    /// Gives up the oldest waiting batches until a document of this size fits the budget.
+    fn make_room(&mut self, document_bytes: usize) -> bool {
+        loop {
+            let growth = BatchBuilder::growth(self.open.as_ref(), &self.pool, document_bytes);
+            if self.budget().available() >= growth {
+                return true;
+            }
+            if !self.evict_oldest() {
+                return false;
+            }
+        }
+    }
+
+    /// Drops the oldest batch that waits, and counts it. False when nothing waits.
+    fn evict_oldest(&mut self) -> bool {
+        let Some(oldest) = self.retry.pop_front().or_else(|| self.ready.pop_front()) else {
+            return false;
+        };
+        self.totals.dropped(DropReason::Memory, oldest.len());
+        true
+    }
+
+    /// When the open batch has to be closed, if there is one.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.open.as_ref().map(|open| open.opened_at() + BATCH_DELAY_MAX)
+    }
+
+    /// Closes the open batch when its time has come. Returns whether it did.
+    pub fn close_due(&mut self, now: Instant) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now) && self.close_open(now)
+    }
+
+    /// Closes the open batch. Returns whether there was one.
+    pub fn close_open(&mut self, now: Instant) -> bool {
+        let Some(open) = self.open.take() else { return false };
+        let others_wait = !self.ready.is_empty() || self.gate.is_closed(now);
+        let batch = open.close();
+        self.ready.push_back(if others_wait { self.pool.compact(batch) } else { batch });
+        true
+    }
+
+    /// The next batch to send, or how long to wait for one.
+    pub fn next(&mut self, now: Instant) -> Next {
+        self.close_due(now);
+        if self.ready.is_empty() && self.retry.is_empty() {
+            return Next::Wait(self.deadline());
+        }
+        if let Some(resume_at) = self.gate.wait(now, self.in_flight.len()) {
+            // Without a time, a completion is what opens the gate.
+            return Next::Wait(resume_at.into_iter().chain(self.deadline()).min());
+        }
+        let Some(batch) = self.pick() else { return Next::Wait(self.deadline()) };
+        let id = self.next_id;
+        self.next_id += 1;
+        self.in_flight.insert(id, batch.len());
+        Next::Send(id, batch)
+    }
+
+    /// Old and fresh batches in turn: a batch X-Ray cannot take must not stand in the way of the others.
+    fn pick(&mut self) -> Option<Batch> {
+        let (first, second) = if self.prefer_retry {
+            (&mut self.retry, &mut self.ready)
+        } else {
+            (&mut self.ready, &mut self.retry)
+        };
+        self.prefer_retry = !self.prefer_retry;
+        first.pop_front().or_else(|| second.pop_front())
+    }
+
+    /// Takes back a batch after one try that began at `started`.
+    pub fn complete(&mut self, id: u64, mut batch: Batch, outcome: &Outcome, started: Instant, now: Instant) {
+        self.in_flight.remove(&id).expect("a batch is completed once, with the id it was given out with");
+        batch.tries += 1;
+        match *outcome {
+            Outcome::Answered { ref again, refused, throttled } => {
+                let count = batch.len();
+                self.totals.refused(RefusedReason::Unprocessed, refused);
+                self.totals.sent += (count - refused - again.len()) as u64;
+                if throttled {
+                    self.gate.throttled(started, now);
+                } else {
+                    self.gate.succeeded(started, now, self.ready.is_empty());
+                }
+                if !again.is_empty() {
+                    let subset = self.pool.subset(&batch, again);
+                    self.keep_for_later(subset);
+                }
+            }
+            Outcome::Throttled => {
+                self.gate.throttled(started, now);
+                self.keep_for_later(batch);
+            }
+            Outcome::Failed { delivered, timed_out } => {
+                self.gate.failed(started, now);
+                if delivered {
+                    self.totals.duplicates_possible += batch.len() as u64;
+                }
+                if timed_out && batch.tries > 1 && batch.body_bytes() > SLOW_BODY_BYTES && batch.len() > 1 {
+                    self.split(&batch);
+                } else {
+                    self.keep_for_later(batch);
+                }
+            }
+            Outcome::Misconfigured => {
+                self.gate.misconfigured(started, now);
+                self.keep_for_later(batch);
+            }
+            Outcome::Rejected => {
+                self.gate.succeeded(started, now, self.ready.is_empty());
+                if batch.len() == 1 {
+                    self.totals.refused(RefusedReason::Rejected, 1);
+                } else {
+                    self.split(&batch);
+                }
+            }
+        }
+    }
+
+    /// A batch whose try failed waits for another one.
+    fn keep_for_later(&mut self, batch: Batch) {
+        let batch = self.pool.compact(batch);
+        self.retry.push_back(batch);
+    }
+
+    /// Halves a batch to find the document X-Ray refuses. Both halves go next, so that the search is over
+    /// after at most twice as many calls as the batch has documents.
+    fn split(&mut self, batch: &Batch) {
+        let middle = batch.len() / 2;
+        let halves = [(middle..batch.len()).collect::<Vec<_>>(), (0..middle).collect()];
+        for half in halves {
+            let part = self.pool.subset(batch, &half);
+            self.retry.push_front(part);
+        }
+    }
+
+    /// A batch whose try ended without an outcome: the sender was stopped. Its documents wait again.
+    pub fn abandon(&mut self, id: u64, batch: Batch) {
+        self.in_flight.remove(&id).expect("a batch is abandoned once, with the id it was given out with");
+        self.totals.duplicates_possible += batch.len() as u64;
+        self.retry.push_front(batch);
+    }
+
+    /// Gives up everything that waits, at the end of a shutdown that could not deliver it.
+    pub fn drop_waiting(&mut self) {
+        let open = self.open.take().map_or(0, |open| open.len());
+        let queued: usize = self.ready.drain(..).chain(self.retry.drain(..)).map(|batch| batch.len()).sum();
+        self.totals.dropped(DropReason::Shutdown, open + queued);
+    }
+
+    /// Everything counted so far and everything that waits, at one moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let documents = |queue: &VecDeque<Batch>| queue.iter().map(|batch| batch.len() as u64).sum::<u64>();
+        Snapshot {
+            totals: self.totals.clone(),
+            waiting: Waiting {
+                batch: self.open.as_ref().map_or(0, |open| open.len() as u64) + documents(&self.ready),
+                in_flight: self.in_flight.values().map(|&count| count as u64).sum(),
+                retry: documents(&self.retry),
+                spool: 0,
+            },
+            sends_open: self.in_flight.len(),
+            sends_allowed: self.gate.limit(),
+            budget_used_bytes: self.budget().used(),
+            budget_bytes: self.budget().limit(),
+        }
+    }
+}
+
+impl From<DatagramError> for RefusedReason {
+    fn from(error: DatagramError) -> Self {
+        Self::Datagram(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! One PutTraceSegments request body, written document by document:
+//! `{"TraceSegmentDocuments":["…","…"]}`.
+
+use super::budget::{Pool, PooledBody};
+use super::{BATCH_DOCUMENTS_MAX, BODY_MAX_BYTES};
+use crate::segment::{Escaped, append_escaped};
+use bytes::Bytes;
+use std::time::Instant;
+
+const BODY_BEGIN: &[u8] = b"{\"TraceSegmentDocuments\":[\"";
+const BODY_BETWEEN: &[u8] = b"\",\"";
+const BODY_END: &[u8] = b"\"]}";
+
+/// Room a document of this many bytes is expected to need once escaped: quotes grow it by about an eighth.
+pub(super) fn room_for(document_bytes: usize) -> usize {
+    document_bytes + document_bytes / 4 + 256
+}
+
+/// A batch that still takes documents.
+#[derive(Debug)]
+pub(super) struct BatchBuilder {
+    body: PooledBody,
+    /// Where each document ends in the body.
+    ends: Vec<u32>,
+    opened_at: Instant,
+}
+
+/// What [`BatchBuilder::push`] did.
+pub(super) struct Pushed {
+    pub(super) how: Escaped,
+    /// The batch has as many documents as X-Ray takes.
+    pub(super) full: bool,
+}
+
+impl BatchBuilder {
+    pub(super) fn new(pool: &Pool, now: Instant) -> Self {
+        Self { body: pool.take(), ends: Vec::with_capacity(BATCH_DOCUMENTS_MAX), opened_at: now }
+    }
+
+    /// Bytes the budget needs to have left before a document of this size is pushed.
+    pub(super) fn growth(open: Option<&Self>, pool: &Pool, document_bytes: usize) -> usize {
+        let needed = room_for(document_bytes);
+        match open {
+            None => pool.next_capacity().max(needed),
+            Some(open) if open.body.capacity() - open.body.bytes().len() >= needed => 0,
+            Some(open) => open.body.capacity().max(needed),
+        }
+    }
+
+    /// Whether a document of this size surely leaves the body under its limit.
+    pub(super) fn fits(&self, document_bytes: usize) -> bool {
+        self.body.bytes().len() + document_bytes * 6 + BODY_END.len() + BODY_BETWEEN.len() <= BODY_MAX_BYTES
+    }
+
+    pub(super) fn push(&mut self, document: &[u8]) -> Pushed {
+        let separator = if self.ends.is_empty() { BODY_BEGIN } else { BODY_BETWEEN };
+        let how = self.body.edit(|body| {
+            body.extend_from_slice(separator);
+            append_escaped(document, body)
+        });
+        self.ends.push(offset(self.body.bytes().len()));
+        Pushed { how, full: self.ends.len() == BATCH_DOCUMENTS_MAX }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn opened_at(&self) -> Instant {
+        self.opened_at
+    }
+
+    pub(super) fn close(mut self) -> Batch {
+        self.body.edit(|body| body.extend_from_slice(BODY_END));
+        Batch { capacity: self.body.capacity(), body: self.body.freeze(), ends: self.ends, tries: 0 }
+    }
+}
+
+/// A closed request body and where its documents are.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    body: Bytes,
+    capacity: usize,
+    ends: Vec<u32>,
+    /// How often it was sent.
+    pub(super) tries: u32,
+}
+
+/// One document inside a body, still escaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Document<'a>(&'a [u8]);
+
+impl Document<'_> {
+    /// The document as the sender wrote it (bytes that were not UTF-8 aside).
+    pub fn unescape(&self) -> String {
+        let quoted = [b"\"", self.0, b"\""].concat();
+        serde_json::from_slice(&quoted).expect("bodies are written by append_escaped")
+    }
+}
+
+impl Batch {
+    /// The whole request body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// How many documents it has; never 0.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Length of the body.
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The documents in the order they came.
+    pub fn documents(&self) -> impl ExactSizeIterator<Item = Document<'_>> {
+        (0..self.len()).map(|position| Document(self.escaped(position)))
+    }
+
+    fn escaped(&self, position: usize) -> &[u8] {
+        let start = match position.checked_sub(1) {
+            None => BODY_BEGIN.len(),
+            Some(before) => self.ends[before] as usize + BODY_BETWEEN.len(),
+        };
+        &self.body[start..self.ends[position] as usize]
+    }
+
+    pub(super) fn with_body(self, body: PooledBody) -> Self {
+        Self { capacity: body.capacity(), body: body.freeze(), ..self }
+    }
+
+    pub(super) fn subset(&self, positions: &[usize], own: impl FnOnce(Vec<u8>) -> PooledBody) -> Self {
+        let bytes: usize = positions.iter().map(|&at| self.escaped(at).len() + BODY_BETWEEN.len()).sum();
+        let mut body = Vec::with_capacity(BODY_BEGIN.len() + bytes + BODY_END.len());
+        let mut ends = Vec::with_capacity(positions.len());
+        for &position in positions {
+            body.extend_from_slice(if ends.is_empty() { BODY_BEGIN } else { BODY_BETWEEN });
+            body.extend_from_slice(self.escaped(position));
+            ends.push(offset(body.len()));
+        }
+        body.extend_from_slice(BODY_END);
+        let body = own(body);
+        Self { capacity: body.capacity(), body: body.freeze(), ends, tries: self.tries }
+    }
+}
+
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("bodies are at most BODY_MAX_BYTES long")
+}
+
+/// Builds one body from documents, for benches and tools. At most [`BATCH_DOCUMENTS_MAX`] are taken.
+pub fn build_body<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Option<Batch> {
+    let pool = Pool::new(super::Budget::new(usize::MAX));
+    let mut builder = BatchBuilder::new(&pool, Instant::now());
+    for document in documents.into_iter().take(BATCH_DOCUMENTS_MAX) {
+        let _ = builder.push(document).how;
+    }
+    (builder.len() > 0).then(|| builder.close())
+}

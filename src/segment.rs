@@ -1,0 +1,11 @@
+//! What X-Ray SDKs put into a datagram: a daemon header, one LF, one segment document.
+//!
+//! Everything here is pure: bytes in, values out. No input or output, no clock, no log.
+
+mod escape;
+mod header;
+mod identity;
+
+pub use escape::{Escaped, append_escaped, append_escaped_portable};
+pub use header::{Datagram, DatagramError};
+pub use identity::{Identity, identify};

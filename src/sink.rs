@@ -1,0 +1,3 @@
+//! Where documents go. One file for each place.
+
+pub mod xray;

@@ -1,0 +1,279 @@
+//! The UDP port: a plain OS thread that moves datagrams from the kernel into the pipeline.
+//!
+//! What receiving costs is the wake-up, not the system call: an async runtime wakes for every datagram, this
+//! thread naps after a pass that did not fill its buffers, and so takes many at once
+//! (`benches/README.md` has both figures). The nap must never cost a document: it is bounded by what the
+//! granted receive buffer can hold, see [`nap_for`].
+
+#[cfg(target_os = "linux")]
+mod mmsg;
+mod portable;
+mod socket;
+
+use crate::events::Events;
+use crate::pipeline::{Offer, Shared};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use portable::Portable;
+pub use socket::bind;
+
+/// Largest UDP payload over IPv4; over IPv6 20 bytes less of the same 65,535 fit.
+pub const DATAGRAM_MAX_BYTES: usize = 65_507;
+
+/// Receive buffer asked for by default. The kernel doubles it for its own use: 8 MiB hold 3,640 datagrams of 1 KB.
+pub const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longest nap.
+const NAP_MAX: Duration = Duration::from_millis(1);
+
+/// A shorter nap saves nothing.
+const NAP_MIN: Duration = Duration::from_micros(200);
+
+/// What the kernel charges the receive buffer for a 1 KB datagram.
+const CHARGE_PER_DATAGRAM_BYTES: u32 = 2304;
+
+/// Distance of two datagrams in a burst: what one sender core manages.
+const BURST_SPACING: Duration = Duration::from_nanos(500);
+
+/// Longest time without a look at the stop flag and the kernel's drop counter.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+
+/// What the receive thread is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Receive buffer to ask the kernel for.
+    pub receive_buffer_bytes: usize,
+    /// Whether to nap at all.
+    pub nap: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { receive_buffer_bytes: RECEIVE_BUFFER_BYTES, nap: true }
+    }
+}
+
+/// A way to receive: many datagrams at once, or one.
+pub trait Receive: Send + 'static {
+    /// Waits until datagrams are there or `timeout` is over, and takes as many as there are room for without
+    /// waiting for more. The number taken; 0 after the timeout.
+    ///
+    /// # Errors
+    /// What the socket says.
+    fn receive(&mut self, timeout: Duration) -> io::Result<usize>;
+
+    /// The datagrams of the last pass.
+    fn datagrams(&self) -> impl Iterator<Item = &[u8]>;
+
+    /// Datagrams one pass can take.
+    fn capacity(&self) -> usize;
+
+    /// Datagrams the kernel dropped on this socket since it was opened, where the kernel tells.
+    fn kernel_dropped(&self) -> Option<u64>;
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the socket says.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// Something that makes a waiting [`Receive::receive`] return 0 soon.
+    fn waker(&self) -> Waker;
+}
+
+/// See [`Receive::waker`].
+pub type Waker = Box<dyn Fn() + Send + Sync>;
+
+/// The running receive thread.
+pub struct Listener {
+    address: SocketAddr,
+    control: Arc<Control>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Control {
+    stop: AtomicBool,
+    began: Instant,
+    /// Milliseconds after `began` of the last pass and of the last datagram.
+    last_pass_ms: AtomicU64,
+    last_datagram_ms: AtomicU64,
+}
+
+impl Control {
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Listener {
+    /// Starts the thread that receives from this socket.
+    ///
+    /// # Errors
+    /// When the socket cannot be set up or the system gives no thread.
+    pub fn start(
+        socket: std::net::UdpSocket,
+        settings: &Settings,
+        pipeline: Shared,
+        events: Events,
+    ) -> io::Result<Self> {
+        let granted = socket::enlarge_buffer(&socket, settings.receive_buffer_bytes);
+        events.receive_buffer(granted, settings.receive_buffer_bytes);
+        let nap = if settings.nap { nap_for(granted) } else { Duration::ZERO };
+        tracing::debug!(nap_us = nap.as_micros(), "receive thread");
+        #[cfg(target_os = "linux")]
+        let receiver = mmsg::Mmsg::new(socket)?;
+        #[cfg(not(target_os = "linux"))]
+        let receiver = Portable::new(socket)?;
+        Self::start_with(receiver, nap, pipeline, events)
+    }
+
+    /// Starts the thread with a receiver of the caller's choice.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_with(receiver: impl Receive, nap: Duration, pipeline: Shared, events: Events) -> io::Result<Self> {
+        let (address, waker) = (receiver.local_addr()?, receiver.waker());
+        let control = Arc::new(Control {
+            stop: AtomicBool::new(false),
+            began: Instant::now(),
+            last_pass_ms: AtomicU64::new(0),
+            last_datagram_ms: AtomicU64::new(0),
+        });
+        let receiving = Receiving { receiver, nap, pipeline, events, control: control.clone(), dropped_before: 0 };
+        let thread = std::thread::Builder::new().name("udp-receive".to_owned()).spawn(move || receiving.run())?;
+        Ok(Self { address, control, waker, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the thread looked at its socket in the last few seconds.
+    pub fn is_alive(&self) -> bool {
+        let now = self.control.millis(Instant::now());
+        let running = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        running && now - self.control.last_pass_ms.load(Relaxed).min(now) < 5_000
+    }
+
+    /// How long no datagram has come.
+    pub fn silent_for(&self) -> Duration {
+        let now = self.control.millis(Instant::now());
+        Duration::from_millis(now - self.control.last_datagram_ms.load(Relaxed).min(now))
+    }
+
+    /// Takes what the socket still holds, closes it, and ends the thread.
+    pub fn stop(&mut self) {
+        self.control.stop.store(true, Relaxed);
+        (self.waker)();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the receive thread panicked");
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Receiving<R> {
+    receiver: R,
+    nap: Duration,
+    pipeline: Shared,
+    events: Events,
+    control: Arc<Control>,
+    dropped_before: u64,
+}
+
+impl<R: Receive> Receiving<R> {
+    fn run(mut self) {
+        let mut next_look = Instant::now() + LOOK_AROUND;
+        loop {
+            let now = Instant::now();
+            self.control.last_pass_ms.store(self.control.millis(now), Relaxed);
+            if now >= next_look {
+                self.count_kernel_drops();
+                next_look = now + LOOK_AROUND;
+            }
+            let stopping = self.control.stop.load(Relaxed);
+            let timeout = if stopping { Duration::ZERO } else { self.timeout(now) };
+            let count = self.receiver.receive(timeout).unwrap_or_else(|error| {
+                // ECONNREFUSED and its like belong to nobody here; anything lasting shows in the log.
+                tracing::debug!(%error, "receive");
+                0
+            });
+            self.take_in(count);
+            if stopping && count == 0 {
+                break;
+            }
+            if !stopping && count > 0 && count < self.receiver.capacity() && !self.nap.is_zero() {
+                #[expect(clippy::disallowed_methods, reason = "the nap: see the module's text")]
+                std::thread::sleep(self.nap);
+            }
+        }
+        self.count_kernel_drops();
+    }
+
+    fn timeout(&self, now: Instant) -> Duration {
+        let deadline = self.pipeline.deadline();
+        deadline.map_or(LOOK_AROUND, |at| at.saturating_duration_since(now).min(LOOK_AROUND))
+    }
+
+    fn take_in(&self, count: usize) {
+        let now = Instant::now();
+        if count > 0 {
+            self.control.last_datagram_ms.store(self.control.millis(now), Relaxed);
+        }
+        self.pipeline.offer_datagrams(now, self.receiver.datagrams(), |offer, datagram| match offer {
+            Offer::Accepted { .. } => {}
+            Offer::Refused(reason) => self.events.datagram_refused(reason, datagram),
+            Offer::Dropped => self.events.memory_full(),
+        });
+    }
+
+    fn count_kernel_drops(&mut self) {
+        let Some(dropped) = self.receiver.kernel_dropped() else { return };
+        let new = dropped.saturating_sub(self.dropped_before);
+        if new > 0 {
+            self.events.kernel_dropped(new);
+            self.dropped_before = dropped;
+        }
+    }
+}
+
+/// How long the thread may sleep between two passes: at most a millisecond, at most what a quarter of the
+/// receive buffer can absorb of a burst, and not at all when that is too short to be of use.
+pub fn nap_for(granted_bytes: usize) -> Duration {
+    let datagrams = u32::try_from(granted_bytes / 4).unwrap_or(u32::MAX) / CHARGE_PER_DATAGRAM_BYTES;
+    let nap = (BURST_SPACING * datagrams).min(NAP_MAX);
+    if nap < NAP_MIN { Duration::ZERO } else { nap }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nap_is_what_a_quarter_of_the_buffer_absorbs() {
+        assert_eq!(nap_for(212_992), Duration::ZERO, "the default buffer holds 92 datagrams: no nap");
+        assert_eq!(nap_for(8 * 1024 * 1024), Duration::from_micros(455));
+        assert_eq!(nap_for(64 * 1024 * 1024), NAP_MAX);
+    }
+}

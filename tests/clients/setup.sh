@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs and builds the client programs of this directory. Nothing is written outside the given cache directory,
+# except by the package managers to their own caches.
+#
+#   setup.sh CACHE_DIRECTORY [python|node|go|java|adot|moto]...      default: all of them
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+say() { echo "setup.sh: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+[ $# -ge 1 ] || die "usage: setup.sh CACHE_DIRECTORY [python|node|go|java|adot|moto]..."
+mkdir -p "$1"
+cache=$(cd "$1" && pwd)
+shift
+[ $# -gt 0 ] || set -- python node go java adot moto
+
+# Every missing tool is named at once, before anything is built.
+missing=0
+need() {
+    local client=$1 tool
+    shift
+    for tool in "$@"; do
+        if ! command -v "$tool" >/dev/null; then
+            say "'$tool' is missing: the $client client needs it"
+            missing=1
+        fi
+    done
+}
+for client in "$@"; do
+    case $client in
+        python | adot | moto) need "$client" python3 ;;
+        node) need "$client" node npm ;;
+        go) need "$client" go ;;
+        java) need "$client" java javac mvn ;;
+        *) die "unknown client '$client': choose from python node go java adot moto" ;;
+    esac
+done
+[ $missing -eq 0 ] || exit 1
+
+# Test processes may call this at the same time.
+if command -v flock >/dev/null; then
+    exec 9>"$cache/.lock"
+    flock 9
+fi
+
+# The inputs of each client: if they hash to what its stamp says, the client is left as it is.
+inputs_of() {
+    cat "$here/setup.sh"
+    case $1 in
+        python | adot | moto) python3 --version; cat "$here/$1/requirements.txt" ;;
+        node) node --version; cat "$here/node/package-lock.json" "$here/node/client.js" ;;
+        go) go version; cat "$here/go/go.mod" "$here/go/go.sum" "$here/go/main.go" ;;
+        java) java -version 2>&1; cat "$here/java/pom.xml"; find "$here/java/src" -name '*.java' -exec cat {} + ;;
+    esac
+}
+
+make_venv() {
+    python3 -m venv "$cache/$1"
+    "$cache/$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/$1/requirements.txt"
+}
+
+make_node() {
+    # Beside its node_modules, because that is where node looks for them.
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$here/node/client.js" "$cache/node/"
+    (cd "$cache/node" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
+}
+
+make_go() {
+    (cd "$here/go" && CGO_ENABLED=0 GOWORK=off go build -mod=readonly -buildvcs=false -trimpath -o "$cache/go/client" .)
+}
+
+make_java() {
+    mvn -q -B -f "$here/java/pom.xml" -Dout="$cache/java" compile jar:jar dependency:copy-dependencies >&2
+}
+
+for client in "$@"; do
+    stamp=$cache/$client/.stamp
+    wanted=$(inputs_of "$client" | sha256sum)
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+        say "$client: up to date"
+        continue
+    fi
+    say "$client: building"
+    rm -rf "${cache:?}/$client"
+    mkdir "$cache/$client"
+    case $client in
+        python | adot | moto) make_venv "$client" ;;
+        *) "make_$client" ;;
+    esac
+    echo "$wanted" >"$stamp"
+    say "$client: done"
+done
