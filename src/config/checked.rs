@@ -18,8 +18,8 @@ use tracing::level_filters::LevelFilter;
 /// Smallest budget `-m` may name, as in the official daemon (`evaluateBufferMemory`).
 const BUDGET_MIN_MIB: u64 = 3;
 
-/// A receive buffer for containers of less than 128 MB: a quarter of the usual one.
-const SMALL_RECEIVE_BUFFER_BYTES: usize = udp::RECEIVE_BUFFER_BYTES / 4;
+/// Smallest receive buffer that may be asked for.
+const RECEIVE_BUFFER_MIN_BYTES: usize = 4 * 1024;
 
 /// The whole configuration of a daemon.
 #[derive(Debug, Clone)]
@@ -167,10 +167,11 @@ impl Found {
     }
 
     fn udp(&self, available: Option<u64>) -> Result<udp::Settings, ConfigError> {
-        let asked = self.number("receive-buffer-kb", 4..=1_048_576)? * 1024;
-        let is_default = !self.values.contains_key("receive-buffer-kb");
-        let small = available.is_some_and(|bytes| bytes < memory::SMALL_CONTAINER_BYTES);
-        let receive_buffer_bytes = if is_default && small { SMALL_RECEIVE_BUFFER_BYTES } else { to_usize(asked) };
+        let asked = to_usize(self.number("receive-buffer-kb", 0..=1_048_576)? * 1024);
+        if (1..RECEIVE_BUFFER_MIN_BYTES).contains(&asked) {
+            return Err(self.bad("receive-buffer-kb", "is too small for one datagram; give at least 4, or 0"));
+        }
+        let receive_buffer_bytes = if asked == 0 { memory::default_receive_buffer_bytes(available) } else { asked };
         Ok(udp::Settings { receive_buffer_bytes, nap: self.switch("receive-nap")? })
     }
 

@@ -1,5 +1,6 @@
 //! How much memory there is: the container's limit, or the host's memory.
 
+use crate::udp::RECEIVE_BUFFER_BYTES;
 use std::fs;
 
 const MIB: u64 = 1024 * 1024;
@@ -10,8 +11,11 @@ const DEFAULT_BUDGET_MIB: std::ops::RangeInclusive<u64> = 4..=256;
 /// Part of the memory the default budget is.
 const DEFAULT_BUDGET_PERCENT: u64 = 5;
 
-/// A container with less than this should not give 8 MiB to a receive buffer.
-pub(super) const SMALL_CONTAINER_BYTES: u64 = 128 * MIB;
+/// Smallest receive buffer that is asked for.
+const RECEIVE_BUFFER_MIN_BYTES: usize = 1024 * 1024;
+
+/// The receive buffer is this part of the memory: the kernel doubles it, and charges it to the container.
+const RECEIVE_BUFFER_PART: u64 = 32;
 
 /// Bytes this process may use: the cgroup's limit if it is below the host's memory.
 pub(super) fn available_bytes() -> Option<u64> {
@@ -26,6 +30,12 @@ pub(super) fn available_bytes() -> Option<u64> {
 pub(super) fn default_budget_bytes(available: Option<u64>) -> u64 {
     let part = available.unwrap_or(0) / 100 * DEFAULT_BUDGET_PERCENT;
     part.clamp(DEFAULT_BUDGET_MIB.start() * MIB, DEFAULT_BUDGET_MIB.end() * MIB)
+}
+
+/// The receive buffer when no setting names one, in bytes.
+pub(super) fn default_receive_buffer_bytes(available: Option<u64>) -> usize {
+    let part = usize::try_from(available.unwrap_or(0) / RECEIVE_BUFFER_PART).unwrap_or(usize::MAX);
+    part.clamp(RECEIVE_BUFFER_MIN_BYTES, RECEIVE_BUFFER_BYTES)
 }
 
 /// cgroup v2 says "max" where there is no limit, v1 a number near 2^63, which the host's memory is below.
@@ -55,5 +65,11 @@ mod tests {
         assert_eq!(default_budget_bytes(Some(2_000 * MIB)), 100 * MIB);
         assert_eq!(default_budget_bytes(Some(64_000 * MIB)), 256 * MIB);
         assert_eq!(default_budget_bytes(None), 4 * MIB);
+    }
+
+    #[test]
+    fn a_small_container_gets_a_small_receive_buffer() {
+        let mib = |available: u64| default_receive_buffer_bytes(Some(available * MIB)) / 1024 / 1024;
+        assert_eq!([16, 32, 128, 256, 512, 4096].map(mib), [1, 1, 4, 8, 16, 16]);
     }
 }

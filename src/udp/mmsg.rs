@@ -27,14 +27,71 @@ const MEMINFO_DROPS: usize = 8;
 const MEMINFO_COUNT: usize = 9;
 
 /// Receives up to 64 datagrams a call.
+///
+/// The headers are built once: a pass that takes one datagram then touches one of them, not all 64. After a
+/// sleep the processor's cache is cold, and that is most of what such a pass costs.
 pub(super) struct Mmsg {
     socket: UdpSocket,
-    /// One allocation; its pages are touched only as far as datagrams reach.
-    buffers: Box<[u8]>,
-    lengths: [usize; DATAGRAMS_PER_CALL],
+    arena: Arena,
     count: usize,
+    /// The last call took fewer than it could: the next one had better wait than ask.
+    drained: bool,
     wake_here: UnixStream,
     wake_there: Arc<UnixStream>,
+}
+
+/// Buffers, and headers that point into them.
+struct Arena {
+    /// One allocation; its pages are touched only as far as datagrams reach. Owned through a raw pointer
+    /// because the kernel writes into it behind the compiler's back.
+    buffers: *mut [u8; BUFFER_BYTES],
+    headers: Box<[libc::mmsghdr]>,
+    /// What the headers point to; never looked at again.
+    _vectors: Box<[libc::iovec]>,
+}
+
+// SAFETY: the pointers lead to memory that only this value owns.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    fn new() -> Self {
+        let buffers = vec![[0; BUFFER_BYTES]; DATAGRAMS_PER_CALL].into_boxed_slice();
+        let buffers = Box::into_raw(buffers).cast::<[u8; BUFFER_BYTES]>();
+        let mut vectors: Box<[libc::iovec]> = (0..DATAGRAMS_PER_CALL)
+            .map(|at| libc::iovec {
+                // SAFETY: `at` is below the number of buffers that were allocated.
+                iov_base: unsafe { buffers.add(at) }.cast(),
+                iov_len: BUFFER_BYTES,
+            })
+            .collect();
+        let headers = vectors
+            .iter_mut()
+            .map(|vector| {
+                // SAFETY: all-zero is a valid mmsghdr: null pointers with lengths of 0.
+                let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+                header.msg_hdr.msg_iov = vector;
+                header.msg_hdr.msg_iovlen = 1;
+                header
+            })
+            .collect();
+        Self { buffers, headers, _vectors: vectors }
+    }
+
+    fn datagram(&self, at: usize) -> &[u8] {
+        let length = self.headers[at].msg_len as usize;
+        // SAFETY: the index was checked above; the buffers are initialised, live as long as `self`, and are
+        // written to only by calls that borrow it mutably.
+        let buffer: &[u8; BUFFER_BYTES] = unsafe { &*self.buffers.add(at) };
+        &buffer[..length]
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        let buffers = std::ptr::slice_from_raw_parts_mut(self.buffers, DATAGRAMS_PER_CALL);
+        // SAFETY: made by `Box::into_raw` from a slice of this length, and not freed before.
+        drop(unsafe { Box::from_raw(buffers) });
+    }
 }
 
 impl Mmsg {
@@ -42,48 +99,29 @@ impl Mmsg {
         let (wake_there, wake_here) = UnixStream::pair()?;
         wake_here.set_nonblocking(true)?;
         wake_there.set_nonblocking(true)?;
-        Ok(Self {
-            socket,
-            buffers: vec![0; DATAGRAMS_PER_CALL * BUFFER_BYTES].into_boxed_slice(),
-            lengths: [0; DATAGRAMS_PER_CALL],
-            count: 0,
-            wake_here,
-            wake_there: Arc::new(wake_there),
-        })
+        let wake_there = Arc::new(wake_there);
+        Ok(Self { socket, arena: Arena::new(), count: 0, drained: true, wake_here, wake_there })
     }
 
     /// Takes what is there without waiting.
     fn take(&mut self) -> io::Result<usize> {
-        let mut vectors: [libc::iovec; DATAGRAMS_PER_CALL] = std::array::from_fn(|at| libc::iovec {
-            // `at` is below the number of buffers the allocation was made for.
-            iov_base: self.buffers[at * BUFFER_BYTES..].as_mut_ptr().cast(),
-            iov_len: BUFFER_BYTES,
-        });
-        let mut headers: [libc::mmsghdr; DATAGRAMS_PER_CALL] = std::array::from_fn(|at| {
-            // SAFETY: all-zero is a valid mmsghdr: null pointers with lengths of 0.
-            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-            header.msg_hdr.msg_iov = &raw mut vectors[at];
-            header.msg_hdr.msg_iovlen = 1;
-            header
-        });
-        // SAFETY: every header points to one iovec on this stack frame, each iovec to its own 64 KB of
-        // `self.buffers`, which is borrowed mutably for the whole call. No name, control or timeout is given.
+        // SAFETY: every header points to an iovec of the arena, each iovec to its own buffer there; the arena is
+        // borrowed mutably for the whole call. No name, control data or timeout is asked for.
         let count = unsafe {
             libc::recvmmsg(
                 self.socket.as_raw_fd(),
-                headers.as_mut_ptr(),
+                self.arena.headers.as_mut_ptr(),
                 DATAGRAMS_PER_CALL as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
             )
         };
         let Ok(count) = usize::try_from(count) else {
+            self.drained = true;
             let error = io::Error::last_os_error();
             return if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(error) };
         };
-        for (length, header) in self.lengths.iter_mut().zip(&headers[..count]) {
-            *length = header.msg_len as usize;
-        }
+        self.drained = count < DATAGRAMS_PER_CALL;
         self.count = count;
         Ok(count)
     }
@@ -112,17 +150,18 @@ impl Mmsg {
 impl Receive for Mmsg {
     fn receive(&mut self, timeout: Duration) -> io::Result<usize> {
         self.count = 0;
-        let count = self.take()?;
-        if count > 0 || timeout.is_zero() {
-            return Ok(count);
+        if self.drained && !timeout.is_zero() {
+            self.wait(timeout)?;
         }
-        self.wait(timeout)?;
         self.take()
     }
 
+    fn expect_datagrams(&mut self) {
+        self.drained = false;
+    }
+
     fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        let buffers = self.buffers.chunks_exact(BUFFER_BYTES);
-        buffers.zip(self.lengths).take(self.count).map(|(buffer, length)| &buffer[..length])
+        (0..self.count).map(|at| self.arena.datagram(at))
     }
 
     fn capacity(&self) -> usize {
