@@ -13,7 +13,6 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 /// Silence after which a stopping daemon believes that the last sender has gone: ECS signals all containers of
 /// a task together.
@@ -124,16 +123,15 @@ impl App {
             Health::new(move || lock(&listener).is_alive())
         };
         let (aws, search) = aws::search(config.aws.clone(), events.clone());
-        let (end, ended) = watch::channel(Ending::Running);
+        let end = watch::Sender::new(Ending::Running);
         let api = Api::new(pipeline.clone(), events.clone(), health.clone(), aws.clone(), config.http.clone());
         let server = Server::new(tcp, api.router())?;
-        let mut server = tokio::spawn(server.run(until(ended.clone(), Ending::Silent)));
+        let mut server = tokio::spawn(server.run(until(end.subscribe(), Ending::Silent)));
         let metadata = (!config.aws.local_mode).then(|| config.aws.clone());
         let telemetry = Telemetry::new(pipeline.clone(), events.clone(), config.telemetry.clone(), metadata);
-        let telemetry = tokio::spawn(telemetry.run(aws.clone(), until(ended, Ending::Delivered)));
-        let mut rooms = JoinSet::new();
-        rooms.spawn(xray::run(pipeline.clone(), aws, events.clone()));
-        rooms.spawn(summaries(pipeline.clone(), events));
+        let telemetry = tokio::spawn(telemetry.run(aws.clone(), until(end.subscribe(), Ending::Delivered)));
+        let sink = tokio::spawn(xray::run(pipeline.clone(), aws, events.clone(), until(end.subscribe(), Ending::Over)));
+        let summaries = tokio::spawn(summaries(pipeline.clone(), events));
         let mut search = tokio::spawn(search.run(config.exit_without_region));
         health.enter(Phase::Running);
 
@@ -146,7 +144,7 @@ impl App {
         let give_up_at = tokio::time::Instant::now() + config.stopping.timeout;
         linger(&listener, config.stopping.linger, &mut stop).await;
         lock(&listener).stop();
-        let _ = end.send(Ending::Silent);
+        end.send_replace(Ending::Silent);
         let _ = (&mut server).await;
         pipeline.close_open(Instant::now());
         tokio::select! {
@@ -154,13 +152,15 @@ impl App {
             () = tokio::time::sleep_until(give_up_at) => {}
             () = stop.insisted() => {}
         }
-        let _ = end.send(Ending::Delivered);
+        end.send_replace(Ending::Delivered);
         tokio::select! {
             _ = tokio::time::timeout(LAST_TELEMETRY_TIMEOUT, telemetry) => {}
             () = stop.insisted() => {}
         }
+        end.send_replace(Ending::Over);
+        let _ = sink.await;
         search.abort();
-        rooms.shutdown().await;
+        summaries.abort();
         pipeline.drop_waiting();
         let report = Report { snapshot: pipeline.snapshot() };
         say_end(&report);
@@ -174,8 +174,10 @@ enum Ending {
     Running,
     /// Nothing more is received.
     Silent,
-    /// Nothing more is sent.
+    /// All is delivered, or the time for it is over.
     Delivered,
+    /// Nothing more is sent.
+    Over,
 }
 
 async fn until(mut ended: watch::Receiver<Ending>, wanted: Ending) {

@@ -60,6 +60,8 @@ pub struct Settings {
     pub ecs_metadata_file: Option<PathBuf>,
     /// `AWS_EXECUTION_ENV`, for the user agent.
     pub execution_environment: Option<String>,
+    /// Credentials of a program that embeds the collector, instead of the SDK's default chain.
+    pub credentials: Option<SharedCredentialsProvider>,
 }
 
 /// `HTTPS_PROXY` and its relations.
@@ -203,6 +205,9 @@ async fn resolve_endpoint(settings: &Settings, config: &SdkConfig, region: &str)
 }
 
 async fn provider(settings: &Settings, config: &SdkConfig) -> Option<SharedCredentialsProvider> {
+    if settings.credentials.is_some() {
+        return settings.credentials.clone();
+    }
     let Some(role) = &settings.role_arn else { return config.credentials_provider() };
     let mut assume = aws_config::sts::AssumeRoleProvider::builder(role)
         .session_name(ROLE_SESSION_NAME)

@@ -41,6 +41,9 @@ pub const BATCH_DELAY_MAX: Duration = Duration::from_secs(1);
 /// Largest request body.
 pub const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// Bodies the budget has room for at least, unless single documents are larger.
+const BODIES_IN_BUDGET: usize = 8;
+
 /// A timed-out batch with a larger body is halved for its next try: the link may be too slow for it.
 const SLOW_BODY_BYTES: usize = 1024 * 1024;
 
@@ -117,6 +120,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Pipeline {
     pool: Pool,
+    /// A body is closed before it is larger. A small budget has to hold several bodies.
+    body_max_bytes: usize,
     open: Option<BatchBuilder>,
     /// Closed and not tried yet, oldest first.
     ready: VecDeque<Batch>,
@@ -136,6 +141,7 @@ impl Pipeline {
     pub fn new(settings: &Settings) -> Self {
         Self {
             pool: Pool::new(Budget::new(settings.budget_bytes)),
+            body_max_bytes: BODY_MAX_BYTES.min(settings.budget_bytes / BODIES_IN_BUDGET),
             open: None,
             ready: VecDeque::new(),
             retry: VecDeque::new(),
@@ -170,7 +176,7 @@ impl Pipeline {
         now: Instant,
         documents: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<bool, Full> {
-        let needed: usize = documents.clone().map(|document| batch::room_for(document.len())).sum();
+        let needed: usize = documents.clone().map(|document| 2 * batch::room_for(document.as_bytes())).sum();
         if self.budget().available() < needed {
             return Err(Full);
         }
@@ -190,19 +196,20 @@ impl Pipeline {
     }
 
     fn accept(&mut self, now: Instant, document: &[u8]) -> Offer {
-        if document.len() > BODY_MAX_BYTES / 6 {
-            // Escaped it might not fit a body of its own.
+        let room = batch::room_for(document);
+        if room > BODY_MAX_BYTES {
             return self.refuse(RefusedReason::TooLarge);
         }
         let mut closed = false;
-        if self.open.as_ref().is_some_and(|open| !open.fits(document.len())) {
+        if self.open.as_ref().is_some_and(|open| !open.fits(room, self.body_max_bytes)) {
             closed |= self.close_open(now);
         }
-        if !self.make_room(document.len()) {
+        let Some(capacity) = self.make_room(room) else {
             self.totals.dropped(DropReason::Memory, 1);
             return Offer::Dropped;
-        }
+        };
         let open = self.open.get_or_insert_with(|| BatchBuilder::new(&self.pool, now));
+        open.grow_to(capacity);
         let Pushed { how, full } = open.push(document);
         if full {
             closed |= self.close_open(now);
@@ -212,15 +219,15 @@ impl Pipeline {
         Offer::Accepted { closed, repaired }
     }
 
-    /// Gives up the oldest waiting batches until a document of this size fits the budget.
-    fn make_room(&mut self, document_bytes: usize) -> bool {
+    /// Gives up the oldest waiting batches until the open body may have the capacity it needs.
+    fn make_room(&mut self, room: usize) -> Option<usize> {
         loop {
-            let growth = BatchBuilder::growth(self.open.as_ref(), &self.pool, document_bytes);
-            if self.budget().available() >= growth {
-                return true;
+            let (capacity, wanted) = BatchBuilder::capacity_for(self.open.as_ref(), &self.pool, room);
+            if self.budget().available() >= wanted - capacity {
+                return Some(wanted);
             }
             if !self.evict_oldest() {
-                return false;
+                return None;
             }
         }
     }

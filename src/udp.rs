@@ -302,7 +302,7 @@ mod tests {
     fn the_nap_is_what_half_of_the_buffer_absorbs() {
         assert_eq!(nap_for(212_992), Duration::ZERO, "the default buffer holds 92 datagrams: no nap");
         assert_eq!(nap_for(8 * 1024 * 1024), Duration::from_micros(910));
-        assert_eq!(nap_for(2 * RECEIVE_BUFFER_BYTES), Duration::from_micros(3640));
+        assert_eq!(nap_for(2 * RECEIVE_BUFFER_BYTES), Duration::from_nanos(3_640_500));
         assert_eq!(nap_for(64 * 1024 * 1024), NAP_MAX);
     }
 }

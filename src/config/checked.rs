@@ -228,6 +228,7 @@ impl Found {
             ecs_metadata_uri: variable("ECS_CONTAINER_METADATA_URI_V4"),
             ecs_metadata_file: variable("ECS_CONTAINER_METADATA_FILE").map(PathBuf::from),
             execution_environment: variable("AWS_EXECUTION_ENV"),
+            credentials: None,
         })
     }
 

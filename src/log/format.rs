@@ -3,7 +3,7 @@
 //! Text: `2026-11-22T13:05:59.123456Z [Info] message key=value`, the official daemon's form
 //! (`aws/aws-xray-daemon`, `pkg/cfg/cfg.go` `LogFormat`) with the data behind the message.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -44,12 +44,15 @@ fn name_of(level: Level) -> &'static str {
 
 fn render(time: &str, level: &str, fields: Fields, json: bool) -> String {
     if json {
-        let mut object = Map::new();
-        object.insert("time".to_owned(), time.into());
-        object.insert("level".to_owned(), level.to_ascii_lowercase().into());
-        object.insert("message".to_owned(), fields.message.into());
-        object.extend(fields.others.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        return Value::Object(object).to_string();
+        // Written one by one, because a map would sort the keys and put the time last.
+        let level = level.to_ascii_lowercase();
+        let first = [("time", time.into()), ("level", level.into()), ("message", fields.message.into())];
+        let members: Vec<_> = first
+            .into_iter()
+            .chain(fields.others)
+            .map(|(name, value): (&str, Value)| format!("\"{name}\":{value}"))
+            .collect();
+        return format!("{{{}}}", members.join(","));
     }
     let mut line = format!("{time} [{level}] {}", one_line(&fields.message));
     for (name, value) in fields.others {

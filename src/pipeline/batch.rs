@@ -2,8 +2,8 @@
 //! `{"TraceSegmentDocuments":["…","…"]}`.
 
 use super::budget::{Pool, PooledBody};
-use super::{BATCH_DOCUMENTS_MAX, BODY_MAX_BYTES};
-use crate::segment::{Escaped, append_escaped};
+use super::BATCH_DOCUMENTS_MAX;
+use crate::segment::{Escaped, append_escaped, escaped_len};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -11,9 +11,12 @@ const BODY_BEGIN: &[u8] = b"{\"TraceSegmentDocuments\":[\"";
 const BODY_BETWEEN: &[u8] = b"\",\"";
 const BODY_END: &[u8] = b"\"]}";
 
-/// Room a document of this many bytes is expected to need once escaped: quotes grow it by about an eighth.
-pub(super) fn room_for(document_bytes: usize) -> usize {
-    document_bytes + document_bytes / 4 + 256
+/// Spare bytes the escaper may ask for, and the separators.
+const SLACK_BYTES: usize = 256;
+
+/// Room a document needs in a body, the escaper's spare bytes included. One that is not UTF-8 may need more.
+pub(super) fn room_for(document: &[u8]) -> usize {
+    escaped_len(document).max(document.len() / 4 * 5) + SLACK_BYTES
 }
 
 /// A batch that still takes documents.
@@ -37,19 +40,23 @@ impl BatchBuilder {
         Self { body: pool.take(), ends: Vec::with_capacity(BATCH_DOCUMENTS_MAX), opened_at: now }
     }
 
-    /// Bytes the budget needs to have left before a document of this size is pushed.
-    pub(super) fn growth(open: Option<&Self>, pool: &Pool, document_bytes: usize) -> usize {
-        let needed = room_for(document_bytes);
-        match open {
-            None => pool.next_capacity().max(needed),
-            Some(open) if open.body.capacity() - open.body.bytes().len() >= needed => 0,
-            Some(open) => open.body.capacity().max(needed),
-        }
+    /// Capacity the body needs before `room` more bytes are written to it: what it has, or twice as much, or
+    /// more. Growing by doubling keeps the copying down.
+    pub(super) fn capacity_for(open: Option<&Self>, pool: &Pool, room: usize) -> (usize, usize) {
+        let Some(open) = open else { return (0, pool.next_capacity().max(room)) };
+        let (length, capacity) = (open.body.bytes().len(), open.body.capacity());
+        let wanted = if capacity - length >= room { capacity } else { (2 * capacity).max(length + room) };
+        (capacity, wanted)
     }
 
-    /// Whether a document of this size surely leaves the body under its limit.
-    pub(super) fn fits(&self, document_bytes: usize) -> bool {
-        self.body.bytes().len() + document_bytes * 6 + BODY_END.len() + BODY_BETWEEN.len() <= BODY_MAX_BYTES
+    /// Grows the body to a capacity that was found with [`Self::capacity_for`].
+    pub(super) fn grow_to(&mut self, capacity: usize) {
+        self.body.edit(|body| body.reserve_exact(capacity.saturating_sub(body.len())));
+    }
+
+    /// Whether `room` more bytes leave the body under its limit.
+    pub(super) fn fits(&self, room: usize, body_max_bytes: usize) -> bool {
+        self.body.bytes().len() + room <= body_max_bytes
     }
 
     pub(super) fn push(&mut self, document: &[u8]) -> Pushed {

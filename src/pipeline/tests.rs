@@ -1,0 +1,220 @@
+//! The pipeline against a simple model of it, and its single rules.
+
+use super::*;
+use proptest::prelude::*;
+
+const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";
+
+fn settings(budget_bytes: usize) -> Settings {
+    Settings { budget_bytes, concurrency: 4, in_flight_max: 16 }
+}
+
+fn datagram(document: &str) -> Vec<u8> {
+    format!("{HEADER}{document}").into_bytes()
+}
+
+fn offer(pipeline: &mut Pipeline, now: Instant, document: &str) -> Offer {
+    pipeline.offer_datagram(now, &datagram(document))
+}
+
+fn documents(batch: &Batch) -> Vec<String> {
+    batch.documents().map(|document| document.unescape()).collect()
+}
+
+fn send_next(pipeline: &mut Pipeline, now: Instant) -> (u64, Batch) {
+    match pipeline.next(now) {
+        Next::Send(id, batch) => (id, batch),
+        Next::Wait(until) => panic!("nothing to send before {until:?}"),
+    }
+}
+
+const ALL: Outcome = Outcome::Answered { again: Vec::new(), refused: 0, throttled: false };
+
+#[test]
+fn a_body_is_the_request_x_ray_expects() {
+    let batch = build_body([&b"{\"a\":\"\\n\"}"[..], b"T1S", b"\xff"]).unwrap();
+    let body: serde_json::Value = serde_json::from_slice(batch.body()).unwrap();
+    assert_eq!(body, serde_json::json!({ "TraceSegmentDocuments": ["{\"a\":\"\\n\"}", "T1S", "\u{fffd}"] }));
+    assert_eq!(documents(&batch), ["{\"a\":\"\\n\"}", "T1S", "\u{fffd}"]);
+}
+
+#[test]
+fn a_batch_closes_when_it_is_full_and_when_its_first_document_has_waited_a_second() {
+    let (start, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    for count in 1..=50 {
+        let closed = Offer::Accepted { closed: count == 50, repaired: false };
+        assert_eq!(offer(&mut pipeline, start, "x"), closed);
+    }
+    assert_eq!(send_next(&mut pipeline, start).1.len(), 50);
+    let later = start + Duration::from_millis(300);
+    let _ = offer(&mut pipeline, later, "y");
+    let _ = offer(&mut pipeline, later + Duration::from_millis(600), "z");
+    assert_eq!(pipeline.deadline(), Some(later + BATCH_DELAY_MAX), "the first document counts");
+    assert!(matches!(pipeline.next(later + Duration::from_millis(999)), Next::Wait(Some(_))));
+    assert_eq!(documents(&send_next(&mut pipeline, later + BATCH_DELAY_MAX).1), ["y", "z"]);
+}
+
+#[test]
+fn a_document_that_could_outgrow_a_body_is_refused() {
+    let mut pipeline = Pipeline::new(&settings(1 << 24));
+    let large = "\"".repeat(BODY_MAX_BYTES / 2);
+    assert_eq!(offer(&mut pipeline, Instant::now(), &large), Offer::Refused(RefusedReason::TooLarge));
+    assert!(pipeline.snapshot().balances());
+}
+
+#[test]
+fn documents_are_offered_all_or_none() {
+    let mut pipeline = Pipeline::new(&settings(64 * 1024));
+    let large = "x".repeat(20_000);
+    let three = [large.as_str(); 3];
+    assert_eq!(pipeline.offer_documents(Instant::now(), three.into_iter()), Err(Full));
+    assert_eq!(pipeline.snapshot().totals, Totals::default());
+}
+
+#[test]
+fn a_batch_x_ray_cannot_take_does_not_stand_in_the_way_of_others() {
+    let (start, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    let mut now = start;
+    for document in ["poison", "good"] {
+        let _ = offer(&mut pipeline, now, document);
+        pipeline.close_open(now);
+    }
+    let mut tried = Vec::new();
+    for _ in 0..6 {
+        now += Duration::from_secs(10);
+        let (id, batch) = send_next(&mut pipeline, now);
+        tried.push(documents(&batch).remove(0));
+        let outcome =
+            if tried.last().unwrap() == "poison" { Outcome::Failed { delivered: true, timed_out: false } } else { ALL };
+        pipeline.complete(id, batch, &outcome, now, now);
+    }
+    assert!(tried[..2].contains(&"good".to_owned()), "{tried:?}");
+}
+
+#[test]
+fn a_large_batch_that_timed_out_twice_is_halved() {
+    let (mut now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 26)));
+    for _ in 0..40 {
+        let _ = offer(&mut pipeline, now, &"x".repeat(60_000));
+    }
+    pipeline.close_open(now);
+    let mut sizes = Vec::new();
+    for _ in 0..3 {
+        now += Duration::from_secs(10);
+        let (id, batch) = send_next(&mut pipeline, now);
+        sizes.push(batch.len());
+        pipeline.complete(id, batch, &Outcome::Failed { delivered: true, timed_out: true }, now, now);
+    }
+    assert_eq!(sizes, [40, 40, 20]);
+}
+
+#[test]
+fn waiting_batches_keep_no_more_memory_than_their_bytes() {
+    let (now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    // One full batch makes the pooled body large.
+    for _ in 0..50 {
+        let _ = offer(&mut pipeline, now, &"x".repeat(2000));
+    }
+    let (id, batch) = send_next(&mut pipeline, now);
+    pipeline.complete(id, batch, &Outcome::Throttled, now, now);
+    let before = pipeline.budget().used();
+    for _ in 0..10 {
+        let _ = offer(&mut pipeline, now, "small");
+        pipeline.close_open(now);
+    }
+    assert!(pipeline.budget().used() - before < 10 * 1024, "{} bytes", pipeline.budget().used() - before);
+}
+
+/// One step of the random test.
+#[derive(Debug, Clone)]
+enum Step {
+    Document(usize),
+    Nonsense,
+    Http(usize),
+    Pass(u64),
+    Take,
+    Finish(u8),
+    Abandon,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => (1_usize..4000).prop_map(Step::Document),
+        1 => Just(Step::Nonsense),
+        2 => (1_usize..30).prop_map(Step::Http),
+        4 => (0_u64..3000).prop_map(Step::Pass),
+        8 => Just(Step::Take),
+        8 => any::<u8>().prop_map(Step::Finish),
+        1 => Just(Step::Abandon),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, every document is in exactly one place: counted out, or in a batch that waits or is out
+    /// with the test. Documents are numbered, so that a lost or doubled one shows.
+    #[test]
+    fn property_no_document_is_lost_or_doubled(steps in proptest::collection::vec(step(), 1..400), budget in 60_000_usize..400_000) {
+        let mut pipeline = Pipeline::new(&settings(budget));
+        let mut now = Instant::now();
+        let mut out: Vec<(u64, Batch, Instant)> = Vec::new();
+        let (mut next_number, mut delivered) = (0_u64, Vec::new());
+        for step in steps {
+            match step {
+                Step::Document(length) => {
+                    let document = format!("{next_number}:{}", "\"".repeat(length));
+                    next_number += 1;
+                    let _ = offer(&mut pipeline, now, &document);
+                }
+                Step::Nonsense => { let _ = pipeline.offer_datagram(now, b"nonsense"); }
+                Step::Http(count) => {
+                    let documents: Vec<_> = (0..count as u64).map(|at| format!("{}:", next_number + at)).collect();
+                    if pipeline.offer_documents(now, documents.iter().map(String::as_str)).is_ok() {
+                        next_number += count as u64;
+                    }
+                }
+                Step::Pass(millis) => { now += Duration::from_millis(millis); pipeline.close_due(now); }
+                Step::Take => if let Next::Send(id, batch) = pipeline.next(now) { out.push((id, batch, now)); },
+                Step::Finish(kind) if !out.is_empty() => {
+                    let (id, batch, started) = out.swap_remove(usize::from(kind) % out.len());
+                    let outcome = match kind % 7 {
+                        0 => Outcome::Throttled,
+                        1 => Outcome::Failed { delivered: kind > 99, timed_out: kind > 150 },
+                        2 => Outcome::Misconfigured,
+                        3 => Outcome::Rejected,
+                        4 => Outcome::Answered { again: (0..batch.len()).step_by(3).collect(), refused: 0, throttled: false },
+                        _ => ALL,
+                    };
+                    if let Outcome::Answered { again, .. } = &outcome {
+                        let taken = documents(&batch).into_iter().enumerate().filter(|(at, _)| !again.contains(at));
+                        delivered.extend(taken.map(|(_, document)| document));
+                    }
+                    pipeline.complete(id, batch, &outcome, started, now);
+                }
+                Step::Abandon => if let Some((id, batch, _)) = out.pop() { pipeline.abandon(id, batch); },
+                Step::Finish(_) => {}
+            }
+            let snapshot = pipeline.snapshot();
+            prop_assert!(snapshot.balances(), "{:?}", snapshot);
+            prop_assert_eq!(snapshot.waiting.in_flight, out.iter().map(|(_, batch, _)| batch.len() as u64).sum::<u64>());
+        }
+        let numbers: Vec<&str> = delivered.iter().map(|document| document.split(':').next().unwrap()).collect();
+        let unique: std::collections::HashSet<_> = numbers.iter().collect();
+        prop_assert_eq!(unique.len(), numbers.len(), "a document was delivered twice");
+        prop_assert_eq!(delivered.len() as u64, pipeline.snapshot().totals.sent);
+    }
+
+    /// The budget bounds what waits, whatever the documents grow to when they are escaped.
+    #[test]
+    fn property_the_budget_is_kept(lengths in proptest::collection::vec(1_usize..60_000, 1..200), budget in 500_000_usize..2_000_000) {
+        let (now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(budget)));
+        for length in lengths {
+            let _ = offer(&mut pipeline, now, &"\u{1}".repeat(length));
+            let snapshot = pipeline.snapshot();
+            prop_assert!(snapshot.budget_used_bytes <= budget, "{:?}", snapshot);
+            prop_assert!(snapshot.balances());
+        }
+        prop_assert!(pipeline.budget().used() > 0);
+        pipeline.drop_waiting();
+        prop_assert_eq!(pipeline.budget().used(), 0, "everything was given back");
+    }
+}

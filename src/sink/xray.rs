@@ -9,17 +9,25 @@ use crate::pipeline::{Batch, Outcome, Outgoing, Shared};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
-use wait::until;
 
 pub use telemetry::{Telemetry, TelemetrySource};
 
 const PATH: &str = "/TraceSegments";
 
 /// Takes batches from the pipeline and sends each in a task of its own, as many at once as the pipeline
-/// gives out. Never returns; dropped, its open sends are abandoned and their documents wait again.
-pub async fn run(pipeline: Shared, mut aws: Aws, events: Events) {
-    let signed = aws.wait().await;
+/// gives out. After `stop` the open sends are abandoned, and their documents wait again.
+pub async fn run(pipeline: Shared, mut aws: Aws, events: Events, stop: impl Future<Output = ()>) {
     let mut sends = JoinSet::new();
+    tokio::select! {
+        () = stop => {}
+        () = dispatch(&mut sends, &pipeline, &mut aws, &events) => {}
+    }
+    sends.shutdown().await;
+}
+
+/// Never returns.
+async fn dispatch(sends: &mut JoinSet<()>, pipeline: &Shared, aws: &mut Aws, events: &Events) {
+    let signed = aws.wait().await;
     loop {
         // Finished tasks are only collected; what they did is with the pipeline already.
         while sends.try_join_next().is_some() {}
@@ -27,24 +35,18 @@ pub async fn run(pipeline: Shared, mut aws: Aws, events: Events) {
             Ok(outgoing) => {
                 sends.spawn(send(outgoing, signed.clone(), events.clone()));
             }
-            Err(time) => until(time, pipeline.changed()).await,
+            Err(time) => changed_until(pipeline, time).await,
         }
     }
 }
 
-/// Waiting for an event with an optional end.
-mod wait {
-    use std::future::Future;
-    use std::time::Instant;
-
-    /// Returns when `event` happens or `time` comes, whichever is first.
-    pub(super) async fn until(time: Option<Instant>, event: impl Future<Output = ()>) {
-        match time {
-            None => event.await,
-            Some(time) => {
-                // Either end is a reason to look again.
-                let _ = tokio::time::timeout_at(time.into(), event).await;
-            }
+/// Returns when the pipeline has changed or `time` has come, whichever is first.
+async fn changed_until(pipeline: &Shared, time: Option<Instant>) {
+    match time {
+        None => pipeline.changed().await,
+        Some(time) => {
+            // Either end is a reason to look again.
+            let _ = tokio::time::timeout_at(time.into(), pipeline.changed()).await;
         }
     }
 }

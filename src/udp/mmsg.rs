@@ -55,7 +55,8 @@ unsafe impl Send for Arena {}
 
 impl Arena {
     fn new() -> Self {
-        let buffers = vec![[0; BUFFER_BYTES]; DATAGRAMS_PER_CALL].into_boxed_slice();
+        // Bytes, not arrays: zeroed memory then comes from the system untouched.
+        let buffers = vec![0_u8; DATAGRAMS_PER_CALL * BUFFER_BYTES].into_boxed_slice();
         let buffers = Box::into_raw(buffers).cast::<[u8; BUFFER_BYTES]>();
         let mut vectors: Box<[libc::iovec]> = (0..DATAGRAMS_PER_CALL)
             .map(|at| libc::iovec {
@@ -88,7 +89,8 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        let buffers = std::ptr::slice_from_raw_parts_mut(self.buffers, DATAGRAMS_PER_CALL);
+        let bytes = DATAGRAMS_PER_CALL * BUFFER_BYTES;
+        let buffers = std::ptr::slice_from_raw_parts_mut(self.buffers.cast::<u8>(), bytes);
         // SAFETY: made by `Box::into_raw` from a slice of this length, and not freed before.
         drop(unsafe { Box::from_raw(buffers) });
     }

@@ -1,0 +1,108 @@
+//! The pipeline as the daemon's threads share it: passes of 64 datagrams in, batches out; once from memory, and
+//! once from the receive thread and a socket on loopback.
+
+mod support;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+use support::SIZES;
+use xrayd::events::Events;
+use xrayd::pipeline::{Outcome, Settings, Shared};
+use xrayd::udp::{self, Listener};
+
+/// Datagrams the receive thread takes in one pass.
+const PASS: usize = 64;
+
+/// Datagrams of one iteration: 25 passes, 32 full batches.
+const DATAGRAMS: usize = 1600;
+
+/// Datagrams the socket may hold unread: fewer than fit the smallest buffer a system grants.
+const UNREAD_MAX: u64 = 32;
+
+/// A datagram that takes longer from one socket to the other is lost.
+const LOST_AFTER: Duration = Duration::from_secs(10);
+
+fn shared() -> Shared {
+    Shared::new(&Settings { budget_bytes: 64 * 1024 * 1024, concurrency: 8, in_flight_max: 128 })
+}
+
+/// Takes every batch that is ready, as a sink does whose endpoint answers at once.
+fn take_all(pipeline: &Shared, answered: &Outcome, now: Instant) {
+    while let Ok(outgoing) = pipeline.next(now) {
+        black_box(outgoing.batch().body());
+        outgoing.complete(answered, now);
+    }
+}
+
+fn answered() -> Outcome {
+    Outcome::Answered { again: Vec::new(), refused: 0, throttled: false }
+}
+
+fn from_memory(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pipeline/shared, 64 datagrams a pass");
+    for (size, bytes) in SIZES {
+        let datagrams = support::datagrams(DATAGRAMS, bytes);
+        let (pipeline, answered) = (shared(), answered());
+        group.throughput(support::throughput(&datagrams));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| {
+                for pass in datagrams.chunks(PASS) {
+                    let now = Instant::now();
+                    pipeline.offer_datagrams(now, pass.iter().map(Vec::as_slice), |offer, _| {
+                        let _ = black_box(offer);
+                    });
+                    take_all(&pipeline, &answered, now);
+                }
+            });
+        });
+        assert_eq!(pipeline.snapshot().waiting.total(), 0);
+    }
+    group.finish();
+}
+
+/// Time of sender and receiver together; on two cores, of the slower one.
+fn from_loopback(criterion: &mut Criterion) {
+    let (pipeline, answered) = (shared(), answered());
+    let settings = udp::Settings { nap: false, ..udp::Settings::default() };
+    let socket = udp::bind(([127, 0, 0, 1], 0).into()).expect("loopback has a free port");
+    let mut listener = Listener::start(socket, &settings, pipeline.clone(), Events::default())
+        .expect("the system gives a thread");
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    sender.connect(listener.local_addr()).expect("loopback is there");
+    let received = || pipeline.snapshot().totals.received_total();
+
+    let mut group = criterion.benchmark_group("pipeline/loopback, receive thread without nap");
+    let datagrams = support::datagrams(DATAGRAMS, support::USUAL_BYTES);
+    group.throughput(support::throughput(&datagrams));
+    group.bench_function(BenchmarkId::from_parameter("1.3 KB"), |bencher| {
+        bencher.iter(|| {
+            let mut sent = received();
+            for half_window in datagrams.chunks(usize::try_from(UNREAD_MAX / 2).expect("a small number")) {
+                for datagram in half_window {
+                    sender.send(datagram).expect("loopback takes every datagram");
+                    sent += 1;
+                }
+                wait_until(|| received() + UNREAD_MAX / 2 >= sent);
+                take_all(&pipeline, &answered, Instant::now());
+            }
+            wait_until(|| received() == sent);
+            take_all(&pipeline, &answered, Instant::now());
+        });
+    });
+    group.finish();
+    listener.stop();
+    assert_eq!(pipeline.snapshot().waiting.total(), 0);
+}
+
+fn wait_until(done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < LOST_AFTER, "a datagram was lost on loopback");
+        std::thread::yield_now();
+    }
+}
+
+criterion_group! { name = benches; config = support::criterion(); targets = from_memory, from_loopback }
+criterion_main!(benches);

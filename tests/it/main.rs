@@ -1,0 +1,14 @@
+//! The whole daemon in this process, between a sender and a fake X-Ray that checks every signature.
+
+#![allow(unreachable_pub, reason = "modules of one test program; `pub` says what other modules use")]
+
+mod aws_setup;
+mod command_line;
+mod forwarding;
+mod health;
+mod receivers;
+mod retries;
+mod stopping;
+mod support;
+mod tcp_port;
+mod telemetry;
