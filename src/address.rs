@@ -251,7 +251,9 @@ fn check_host(host: &str) -> Result<(), AddressReason> {
     if host.contains(':') {
         return Err(AddressReason::TooManyColons);
     }
-    let bad = |c: char| matches!(c, '/' | '@' | ']' | '[' | '\\' | '?' | '#') || c.is_control() || c.is_whitespace();
+    let bad = |c: char| {
+        matches!(c, '/' | '@' | ']' | '[' | '\\' | '?' | '#') || c.is_control() || c.is_whitespace()
+    };
     if host.len() > NAME_MAX_BYTES || host.contains(bad) {
         return Err(AddressReason::HostInvalid);
     }
@@ -315,7 +317,8 @@ mod tests {
     #[test]
     fn every_value_that_was_tried_with_the_sdks() {
         for (value, expected) in VECTORS {
-            let found = DaemonAddress::parse(value).map(|found| (found.udp.to_string(), found.tcp.to_string()));
+            let found =
+                DaemonAddress::parse(value).map(|found| (found.udp.to_string(), found.tcp.to_string()));
             let expected = expected
                 .map(|(udp, tcp)| (udp.to_owned(), tcp.to_owned()))
                 .map_err(|reason| AddressError { value: (*value).to_owned(), reason });

@@ -87,7 +87,11 @@ impl Api {
     }
 
     /// Reads a body of at most `max` bytes, charged to the memory budget while it is read and used.
-    async fn read_body(&self, request: Request, max: usize) -> Result<(bytes::Bytes, crate::pipeline::Charge), ApiError> {
+    async fn read_body(
+        &self,
+        request: Request,
+        max: usize,
+    ) -> Result<(bytes::Bytes, crate::pipeline::Charge), ApiError> {
         let declared = request
             .headers()
             .get(http::header::CONTENT_LENGTH)
@@ -130,7 +134,8 @@ async fn other(State(api): State<Arc<Api>>, request: Request) -> Result<Response
     guard::check_host(&request, &api.http.allowed_hosts).inspect_err(|_| {
         api.events.request_refused(method.as_str(), &path, "Host is not one of ours");
     })?;
-    let target = request.uri().path_and_query().map_or(path.as_str(), http::uri::PathAndQuery::as_str).to_owned();
+    let target =
+        request.uri().path_and_query().map_or(path.as_str(), http::uri::PathAndQuery::as_str).to_owned();
     let (body, charge) = api.read_body(request, REQUEST_MAX_BYTES).await?;
     let answer = api.proxy.forward(method, &target, body).await;
     drop(charge);

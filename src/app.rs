@@ -38,7 +38,9 @@ pub struct App {
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// A port cannot be had.
-    #[error("cannot listen on {protocol} {address}: {source}; is another daemon running? choose an address with {flag}")]
+    #[error(
+        "cannot listen on {protocol} {address}: {source}; is another daemon running? choose an address with {flag}"
+    )]
     Bind {
         /// UDP or TCP.
         protocol: &'static str,
@@ -82,7 +84,11 @@ impl App {
             let address = addresses.first().map(SocketAddr::to_string).unwrap_or_default();
             move |source| AppError::Bind { protocol, address, flag, source }
         };
-        let udp = api::first_that_works(&config.listen.udp, udp::bind).map_err(failed("UDP", "-b", &config.listen.udp))?;
+        let udp = api::first_that_works(&config.listen.udp, udp::bind).map_err(failed(
+            "UDP",
+            "-b",
+            &config.listen.udp,
+        ))?;
         let tcp = api::bind(&config.listen.tcp).map_err(failed("TCP", "-t", &config.listen.tcp))?;
         let pipeline = Shared::new(&config.pipeline);
         Ok(Self { config, udp, tcp, pipeline, events: Events::default() })
@@ -124,13 +130,19 @@ impl App {
         };
         let (aws, search) = aws::search(config.aws.clone(), events.clone());
         let end = watch::Sender::new(Ending::Running);
-        let api = Api::new(pipeline.clone(), events.clone(), health.clone(), aws.clone(), config.http.clone());
+        let api =
+            Api::new(pipeline.clone(), events.clone(), health.clone(), aws.clone(), config.http.clone());
         let server = Server::new(tcp, api.router())?;
         let mut server = tokio::spawn(server.run(until(end.subscribe(), Ending::Silent)));
         let metadata = (!config.aws.local_mode).then(|| config.aws.clone());
         let telemetry = Telemetry::new(pipeline.clone(), events.clone(), config.telemetry.clone(), metadata);
         let telemetry = tokio::spawn(telemetry.run(aws.clone(), until(end.subscribe(), Ending::Delivered)));
-        let sink = tokio::spawn(xray::run(pipeline.clone(), aws, events.clone(), until(end.subscribe(), Ending::Over)));
+        let sink = tokio::spawn(xray::run(
+            pipeline.clone(),
+            aws,
+            events.clone(),
+            until(end.subscribe(), Ending::Over),
+        ));
         let summaries = tokio::spawn(summaries(pipeline.clone(), events));
         let mut search = tokio::spawn(search.run(config.exit_without_region));
         health.enter(Phase::Running);
@@ -153,8 +165,9 @@ impl App {
             () = stop.insisted() => {}
         }
         end.send_replace(Ending::Delivered);
+        let last_telemetry = give_up_at.min(tokio::time::Instant::now() + LAST_TELEMETRY_TIMEOUT);
         tokio::select! {
-            _ = tokio::time::timeout(LAST_TELEMETRY_TIMEOUT, telemetry) => {}
+            _ = tokio::time::timeout_at(last_telemetry, telemetry) => {}
             () = stop.insisted() => {}
         }
         end.send_replace(Ending::Over);
@@ -203,7 +216,8 @@ async fn linger(listener: &Mutex<Listener>, most: Duration, stop: &mut Stop) {
 }
 
 async fn summaries(pipeline: Shared, events: Events) {
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
+    let mut ticks =
+        tokio::time::interval_at(tokio::time::Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
     let mut before = pipeline.snapshot();
     loop {
         ticks.tick().await;
@@ -218,7 +232,8 @@ fn lock(listener: &Mutex<Listener>) -> std::sync::MutexGuard<'_, Listener> {
 }
 
 fn say_start(config: &Config, udp: &UdpSocket, tcp: &TcpListener) {
-    let address = |address: io::Result<SocketAddr>| address.map(|address| address.to_string()).unwrap_or_default();
+    let address =
+        |address: io::Result<SocketAddr>| address.map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         udp = address(udp.local_addr()),
@@ -239,7 +254,13 @@ fn say_end(report: &Report) {
     let (received, sent, refused) = (totals.received_total(), totals.sent, totals.refused_total());
     let dropped = totals.dropped_total();
     if report.dropped_at_stop() > 0 {
-        tracing::error!(received, sent, refused, dropped, "stopped; documents that could not be delivered are lost");
+        tracing::error!(
+            received,
+            sent,
+            refused,
+            dropped,
+            "stopped; documents that could not be delivered are lost"
+        );
     } else {
         tracing::info!(received, sent, refused, dropped, "stopped");
     }

@@ -185,11 +185,22 @@ async fn set_up(settings: &Settings) -> Result<Signed, SetupError> {
     let endpoint = resolve_endpoint(settings, &config, &region).await?;
     let credentials = CachedCredentials::new(provider(settings, &config).await);
     let telemetry = telemetry_client(&config, &for_xray, &endpoint, credentials.clone());
-    Signed::new(for_xray, credentials, region.clone(), endpoint, telemetry, settings.execution_environment.as_deref())
-        .map_err(|reason| SetupError::NoEndpoint { region, reason })
+    Signed::new(
+        for_xray,
+        credentials,
+        region.clone(),
+        endpoint,
+        telemetry,
+        settings.execution_environment.as_deref(),
+    )
+    .map_err(|reason| SetupError::NoEndpoint { region, reason })
 }
 
-async fn resolve_endpoint(settings: &Settings, config: &SdkConfig, region: &str) -> Result<String, SetupError> {
+async fn resolve_endpoint(
+    settings: &Settings,
+    config: &SdkConfig,
+    region: &str,
+) -> Result<String, SetupError> {
     let custom = settings.endpoint.clone().or_else(|| config.endpoint_url().map(str::to_owned));
     let failed = |reason: String| SetupError::NoEndpoint { region: region.to_owned(), reason };
     let params = Params::builder()
@@ -200,7 +211,8 @@ async fn resolve_endpoint(settings: &Settings, config: &SdkConfig, region: &str)
         .set_endpoint(custom)
         .build()
         .map_err(|error| failed(error.to_string()))?;
-    let endpoint = DefaultResolver::new().resolve_endpoint(&params).await.map_err(|error| failed(error.to_string()))?;
+    let endpoint =
+        DefaultResolver::new().resolve_endpoint(&params).await.map_err(|error| failed(error.to_string()))?;
     Ok(endpoint.url().trim_end_matches('/').to_owned())
 }
 
@@ -209,9 +221,8 @@ async fn provider(settings: &Settings, config: &SdkConfig) -> Option<SharedCrede
         return settings.credentials.clone();
     }
     let Some(role) = &settings.role_arn else { return config.credentials_provider() };
-    let mut assume = aws_config::sts::AssumeRoleProvider::builder(role)
-        .session_name(ROLE_SESSION_NAME)
-        .configure(config);
+    let mut assume =
+        aws_config::sts::AssumeRoleProvider::builder(role).session_name(ROLE_SESSION_NAME).configure(config);
     if let Some(id) = &settings.external_id {
         assume = assume.external_id(id);
     }

@@ -116,7 +116,11 @@ impl Events {
     pub fn memory_full(&self) {
         if let Some(more) = self.0.memory_log.admit(Instant::now()) {
             let reason = DropReason::Memory.label();
-            tracing::error!(reason, more, "segment document dropped; raise -m (TotalBufferSizeMB) or see why X-Ray is slow");
+            tracing::error!(
+                reason,
+                more,
+                "segment document dropped; raise -m (TotalBufferSizeMB) or see why X-Ray is slow"
+            );
         }
     }
 
@@ -132,7 +136,11 @@ impl Events {
     pub fn receive_buffer(&self, granted_bytes: usize, wanted_bytes: usize) {
         self.0.receive_buffer_bytes.store(granted_bytes as u64, Relaxed);
         if granted_bytes < wanted_bytes {
-            tracing::warn!(granted_bytes, wanted_bytes, "small receive buffer: bursts may be lost; raise net.core.rmem_max or give CAP_NET_ADMIN");
+            tracing::warn!(
+                granted_bytes,
+                wanted_bytes,
+                "small receive buffer: bursts may be lost; raise net.core.rmem_max or give CAP_NET_ADMIN"
+            );
         } else {
             tracing::debug!(granted_bytes, "receive buffer");
         }
@@ -167,7 +175,13 @@ impl Events {
     }
 
     /// X-Ray refused one document of a batch.
-    pub fn document_unprocessed(&self, id: Option<&str>, trace_id: Option<&str>, code: Option<&str>, message: Option<&str>) {
+    pub fn document_unprocessed(
+        &self,
+        id: Option<&str>,
+        trace_id: Option<&str>,
+        code: Option<&str>,
+        message: Option<&str>,
+    ) {
         if let Some(more) = self.0.unprocessed_log.admit(Instant::now()) {
             let [id, trace_id, code, message] = [id, trace_id, code, message].map(Option::unwrap_or_default);
             tracing::error!(id, trace_id, code, message, more, "X-Ray refused a segment document");
@@ -254,7 +268,8 @@ impl Events {
 
     /// What is wrong right now, for `/readyz`: a name and a reason each.
     pub fn degraded(&self) -> Vec<(&'static str, String)> {
-        let causes = [("aws", &self.0.aws), ("credentials", &self.0.credentials), ("sending", &self.0.failing)];
+        let causes =
+            [("aws", &self.0.aws), ("credentials", &self.0.credentials), ("sending", &self.0.failing)];
         causes.into_iter().filter_map(|(name, said)| said.current().map(|reason| (name, reason))).collect()
     }
 

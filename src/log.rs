@@ -40,7 +40,9 @@ pub fn open(logging: &Logging) -> io::Result<Log> {
     let lost = Arc::new(AtomicU64::new(0));
     let queue = Queue { lines: lines.clone(), lost: lost.clone() };
     let line_format = LineFormat { json: logging.format == LogFormat::Json };
-    let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&receiver, output, &lost))?;
+    let thread = std::thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || write_lines(&receiver, output, &lost))?;
     let layer = tracing_subscriber::fmt::layer().event_format(line_format).with_writer(queue);
     let subscriber = tracing_subscriber::registry().with(OwnCrateOnly { level: logging.level }).with(layer);
     // Already set only when a program that embeds the collector has its own; then that one stays.

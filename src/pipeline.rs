@@ -22,10 +22,10 @@ mod shared;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-pub use batch::{Batch, Document, build_body};
+pub use batch::{Batch, Document};
 pub use budget::{Budget, Charge};
 pub use ledger::{DropReason, RefusedReason, Snapshot, Totals, Transport, Waiting};
-pub use shared::{Outgoing, Shared};
+pub use shared::{Outgoing, Shared, build_body};
 
 use crate::segment::{Datagram, DatagramError, Escaped};
 use batch::{BatchBuilder, Pushed};

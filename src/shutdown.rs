@@ -62,7 +62,7 @@ impl Stop {
 
     async fn reached(&mut self, count: u32) {
         if self.0.wait_for(|seen| *seen >= count).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

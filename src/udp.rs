@@ -149,7 +149,12 @@ impl Listener {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start_with(receiver: impl Receive, nap: Duration, pipeline: Shared, events: Events) -> io::Result<Self> {
+    pub fn start_with(
+        receiver: impl Receive,
+        nap: Duration,
+        pipeline: Shared,
+        events: Events,
+    ) -> io::Result<Self> {
         let (address, waker) = (receiver.local_addr()?, receiver.waker());
         let control = Arc::new(Control {
             stop: AtomicBool::new(false),
@@ -166,7 +171,8 @@ impl Listener {
             dropped_before: 0,
             last_taken: Instant::now(),
         };
-        let thread = std::thread::Builder::new().name("udp-receive".to_owned()).spawn(move || receiving.run())?;
+        let thread =
+            std::thread::Builder::new().name("udp-receive".to_owned()).spawn(move || receiving.run())?;
         Ok(Self { address, control, waker, thread: Some(thread) })
     }
 

@@ -3,6 +3,7 @@
 //! They are installed by `tests/clients/setup.sh DIR`; `XRAYD_CLIENTS=DIR` says where. Without them the tests
 //! are ignored: a fresh machine has neither the SDKs nor, as a rule, their languages.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(unreachable_pub, reason = "modules of one test program; `pub` says what other modules use")]
 #![allow(dead_code, reason = "the fake X-Ray can do more than these tests need")]
 #![expect(clippy::disallowed_methods, reason = "a test program reads where its clients are")]
@@ -27,7 +28,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const CLIENTS: [&str; 5] = ["python", "node", "go", "java", "adot"];
 
 fn installed(path: &str) -> PathBuf {
-    let root = std::env::var("XRAYD_CLIENTS").expect("XRAYD_CLIENTS names the directory setup.sh installed into");
+    let root =
+        std::env::var("XRAYD_CLIENTS").expect("XRAYD_CLIENTS names the directory setup.sh installed into");
     PathBuf::from(root).join(path)
 }
 
@@ -60,9 +62,10 @@ async fn run(client: &'static str, address: String, arguments: Vec<String>) -> V
         let output = command.output().unwrap_or_else(|error| panic!("{client}: {error}"));
         let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{client} {arguments:?}: {out}\n{error}");
-        serde_json::from_str(out.trim()).unwrap_or_else(|reason| panic!("{client}: {reason}: {out:?}\n{error}"))
+        serde_json::from_str(out.trim())
+            .unwrap_or_else(|reason| panic!("{client}: {reason}: {out:?}\n{error}"))
     });
-    tokio::time::timeout(Duration::from_secs(120), ended).await.expect("the client ends").unwrap()
+    tokio::time::timeout(Duration::from_mins(2), ended).await.expect("the client ends").unwrap()
 }
 
 /// The daemon as a process of its own.
@@ -88,7 +91,8 @@ impl Daemon {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
         std::thread::spawn(move || lines.count());
-        let part = |name: &str| first.split(' ').find_map(|part| part.strip_prefix(name)?.parse().ok()).unwrap();
+        let part =
+            |name: &str| first.split(' ').find_map(|part| part.strip_prefix(name)?.parse().ok()).unwrap();
         Self { udp: part("udp="), tcp: part("tcp="), child }
     }
 
@@ -98,7 +102,8 @@ impl Daemon {
 
     async fn post(&self, path: &str) -> u16 {
         let mut stream = TcpStream::connect(self.tcp).await.unwrap();
-        let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -164,7 +169,11 @@ struct TcpTap {
 impl TcpTap {
     async fn before(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let tap = Self { address: listener.local_addr().unwrap(), longest: Arc::default(), questions: Arc::default() };
+        let tap = Self {
+            address: listener.local_addr().unwrap(),
+            longest: Arc::default(),
+            questions: Arc::default(),
+        };
         let (longest, questions) = (tap.longest.clone(), tap.questions.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -174,7 +183,12 @@ impl TcpTap {
         tap
     }
 
-    async fn carry(mut client: TcpStream, to: SocketAddr, longest: Arc<Mutex<Duration>>, questions: Arc<Mutex<usize>>) {
+    async fn carry(
+        mut client: TcpStream,
+        to: SocketAddr,
+        longest: Arc<Mutex<Duration>>,
+        questions: Arc<Mutex<usize>>,
+    ) {
         let mut daemon = TcpStream::connect(to).await.unwrap();
         let (mut question, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
         let mut asked = None;
@@ -366,8 +380,15 @@ impl Moto {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
-        let segments = answer["Traces"].as_array().into_iter().flatten().flat_map(|trace| trace["Segments"].as_array());
-        segments.flatten().map(|segment| serde_json::from_str(segment["Document"].as_str().unwrap()).unwrap()).collect()
+        let segments = answer["Traces"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|trace| trace["Segments"].as_array());
+        segments
+            .flatten()
+            .map(|segment| serde_json::from_str(segment["Document"].as_str().unwrap()).unwrap())
+            .collect()
     }
 }
 

@@ -16,7 +16,11 @@ pub(super) async fn check_origin(
     next: Next,
 ) -> Result<Response, ApiError> {
     if is_foreign(&request) {
-        api.events.request_refused(request.method().as_str(), request.uri().path(), "asked by a foreign site's page");
+        api.events.request_refused(
+            request.method().as_str(),
+            request.uri().path(),
+            "asked by a foreign site's page",
+        );
         return Err(ApiError::forbidden("requests of other sites' pages are refused"));
     }
     Ok(next.run(request).await)
@@ -28,7 +32,8 @@ fn is_foreign(request: &Request) -> bool {
         return true;
     }
     let Some(origin) = request.headers().get(ORIGIN) else { return false };
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    let origin =
+        origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
     origin.is_none() || origin != header(HOST.as_str())
 }
 

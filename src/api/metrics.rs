@@ -39,7 +39,8 @@ impl Metrics {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("a String takes everything");
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("a String takes everything");
         text
     }
 }
@@ -96,9 +97,19 @@ impl Collector for Numbers {
             "Segment documents and refused datagrams that came in",
             totals.received_by().map(|(transport, count)| (vec![("transport", transport.label())], count)),
         )?;
-        counters(out, "documents_recovered", "Documents taken over from an earlier run", [(vec![xray()], totals.recovered)])?;
+        counters(
+            out,
+            "documents_recovered",
+            "Documents taken over from an earlier run",
+            [(vec![xray()], totals.recovered)],
+        )?;
         counters(out, "documents_sent", "Documents the sink took", [(vec![xray()], totals.sent)])?;
-        counters(out, "documents_stored", "Documents the store took", [(vec![("sink", "store")], totals.stored)])?;
+        counters(
+            out,
+            "documents_stored",
+            "Documents the store took",
+            [(vec![("sink", "store")], totals.stored)],
+        )?;
         counters(
             out,
             "documents_refused",
@@ -120,7 +131,12 @@ impl Collector for Numbers {
             "Documents that wait, by place",
             snapshot.waiting.by_place().map(|(place, count)| (vec![xray(), ("place", place)], count)),
         )?;
-        counters(out, "documents_repaired", "Documents with bytes that are not UTF-8", [(vec![], totals.repaired)])?;
+        counters(
+            out,
+            "documents_repaired",
+            "Documents with bytes that are not UTF-8",
+            [(vec![], totals.repaired)],
+        )?;
         counters(
             out,
             "duplicates_possible",
@@ -132,18 +148,42 @@ impl Collector for Numbers {
 }
 
 impl Numbers {
-    fn encode_rest(&self, out: &mut DescriptorEncoder<'_>, snapshot: &crate::pipeline::Snapshot) -> fmt::Result {
+    fn encode_rest(
+        &self,
+        out: &mut DescriptorEncoder<'_>,
+        snapshot: &crate::pipeline::Snapshot,
+    ) -> fmt::Result {
         counters(
             out,
             "kernel_dropped_datagrams",
             "Datagrams the kernel had no room for",
             [(vec![], self.events.kernel_dropped_total())],
         )?;
-        gauges(out, "receive_buffer_bytes", "Receive buffer the kernel granted", [(vec![], self.events.receive_buffer_bytes())])?;
+        gauges(
+            out,
+            "receive_buffer_bytes",
+            "Receive buffer the kernel granted",
+            [(vec![], self.events.receive_buffer_bytes())],
+        )?;
         gauges(out, "sends_open", "Requests to X-Ray under way", [(vec![], snapshot.sends_open as u64)])?;
-        gauges(out, "sends_allowed", "Requests to X-Ray allowed at once now", [(vec![], snapshot.sends_allowed as u64)])?;
-        gauges(out, "budget_used_bytes", "Memory documents and requests use", [(vec![], snapshot.budget_used_bytes as u64)])?;
-        gauges(out, "budget_bytes", "Memory documents and requests may use", [(vec![], snapshot.budget_bytes as u64)])?;
+        gauges(
+            out,
+            "sends_allowed",
+            "Requests to X-Ray allowed at once now",
+            [(vec![], snapshot.sends_allowed as u64)],
+        )?;
+        gauges(
+            out,
+            "budget_used_bytes",
+            "Memory documents and requests use",
+            [(vec![], snapshot.budget_used_bytes as u64)],
+        )?;
+        gauges(
+            out,
+            "budget_bytes",
+            "Memory documents and requests may use",
+            [(vec![], snapshot.budget_bytes as u64)],
+        )?;
         counters(
             out,
             "backend_connection_errors",

@@ -37,23 +37,36 @@ pub(super) struct Proxy {
     state: Arc<State>,
 }
 
+/// Empty until X-Ray has answered, or could not.
+type SharedAnswer = watch::Receiver<Option<Result<Answer, String>>>;
+
 #[derive(Debug)]
 struct State {
     events: Events,
     rules: Mutex<Option<(Instant, Answer)>>,
     /// The GetSamplingRules call that is under way; everybody who asks meanwhile shares its answer.
-    asking: Mutex<Option<watch::Receiver<Option<Result<Answer, String>>>>>,
+    asking: Mutex<Option<SharedAnswer>>,
     missed_deadline: Mutex<Option<Instant>>,
 }
 
 impl Proxy {
     pub(super) fn new(aws: Aws, events: Events) -> Self {
-        let state = State { events, rules: Mutex::default(), asking: Mutex::default(), missed_deadline: Mutex::default() };
+        let state = State {
+            events,
+            rules: Mutex::default(),
+            asking: Mutex::default(),
+            missed_deadline: Mutex::default(),
+        };
         Self { aws, state: Arc::new(state) }
     }
 
     /// Forwards one request and waits for its answer, but not for long.
-    pub(super) async fn forward(&self, method: Method, path: &str, body: Bytes) -> Result<Response, ApiError> {
+    pub(super) async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response, ApiError> {
         let signed = self.signed()?;
         let asking = signed.request(method, path, or_empty_object(body), Signed::attempt_timeout());
         let answer = tokio::time::timeout(self.state.patience(), asking).await;
@@ -115,7 +128,7 @@ impl Proxy {
 const NOT_YET: &str = "xrayd does not know its AWS region yet";
 
 impl State {
-    fn join_or_ask(self: &Arc<Self>, signed: Arc<Signed>) -> watch::Receiver<Option<Result<Answer, String>>> {
+    fn join_or_ask(self: &Arc<Self>, signed: Arc<Signed>) -> SharedAnswer {
         let mut asking = lock(&self.asking);
         if let Some(under_way) = &*asking {
             return under_way.clone();
@@ -142,7 +155,10 @@ impl State {
 
     fn kept_rules(&self, now: Instant) -> Option<Answer> {
         let rules = lock(&self.rules);
-        rules.as_ref().filter(|(at, _)| now.duration_since(*at) < RULES_MAX_AGE).map(|(_, answer)| answer.clone())
+        rules
+            .as_ref()
+            .filter(|(at, _)| now.duration_since(*at) < RULES_MAX_AGE)
+            .map(|(_, answer)| answer.clone())
     }
 
     fn patience(&self) -> Duration {

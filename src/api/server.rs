@@ -47,7 +47,8 @@ impl Server {
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = async {
-                let permit = connections.clone().acquire_owned().await.expect("the semaphore is never closed");
+                let permit =
+                    connections.clone().acquire_owned().await.expect("the semaphore is never closed");
                 (self.listener.accept().await, permit)
             };
             let (accepted, permit) = tokio::select! {
@@ -61,7 +62,10 @@ impl Server {
             };
             let _ = stream.set_nodelay(true);
             let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(READ_BUFFER_BYTES);
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(IDLE_TIMEOUT)
+                .max_buf_size(READ_BUFFER_BYTES);
             let service = TowerToHyperService::new(self.router.clone());
             let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
             tokio::spawn(async move {

@@ -20,7 +20,9 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+};
 use tower_service::Service;
 
 /// Longest time to open a TCP connection.
@@ -172,9 +174,13 @@ impl Trust {
 
     fn load(&self) -> Result<ClientConfig, TrustError> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        let builder =
+            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let mut config = if self.no_verify {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth()
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+                .with_no_client_auth()
         } else {
             builder.with_root_certificates(self.roots()?).with_no_client_auth()
         };
@@ -188,7 +194,9 @@ impl Trust {
         let mut roots = RootCertStore::empty();
         if let Some(path) = &self.ca_bundle {
             let failed = |reason: String| TrustError::Bundle { path: path.clone(), reason };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {
+            for certificate in
+                CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?
+            {
                 let certificate = certificate.map_err(|error| failed(error.to_string()))?;
                 roots.add(certificate).map_err(|error| failed(error.to_string()))?;
             }

@@ -155,7 +155,12 @@ mod tests {
         let cached = CachedCredentials::new(Some(SharedCredentialsProvider::new(provider)));
         let mut keys = Vec::new();
         for _ in 0..count {
-            keys.push(cached.get().await.map_or_else(|error| error, |kept| kept.credentials.access_key_id().to_owned()));
+            keys.push(
+                cached
+                    .get()
+                    .await
+                    .map_or_else(|error| error, |kept| kept.credentials.access_key_id().to_owned()),
+            );
             if forget {
                 cached.forget();
             }

@@ -170,7 +170,8 @@ impl Answer {
 }
 
 fn error_code(headers: &http::HeaderMap, body: &[u8]) -> Option<String> {
-    let from_header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let from_header =
+        headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let code = from_header.or_else(|| {
         let body: serde_json::Value = serde_json::from_slice(body).ok()?;
         Some(body.get("__type").or_else(|| body.get("code"))?.as_str()?.to_owned())
@@ -197,16 +198,35 @@ pub fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "PriorRequestNotComplete"
         | "SlowDown"
         | "EC2ThrottledException" => ErrorKind::Throttled,
-        "RequestTimeout" | "RequestTimeoutException" | "InternalError" | "InternalFailure"
-        | "InternalServerError" | "InternalServerException" | "InternalException" | "ServiceUnavailable"
+        "RequestTimeout"
+        | "RequestTimeoutException"
+        | "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "InternalServerException"
+        | "InternalException"
+        | "ServiceUnavailable"
         | "ServiceUnavailableException" => ErrorKind::Transient,
-        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => ErrorKind::ClockSkew,
         // A wrong clock is often reported as a wrong signature; the caller compares the Date header.
-        "InvalidSignatureException" | "SignatureDoesNotMatch" | "AuthFailure" => ErrorKind::ClockSkew,
-        "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException" | "InvalidClientTokenId"
-        | "InvalidAccessKeyId" | "AccessDenied" | "AccessDeniedException" | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException" | "IncompleteSignature" | "IncompleteSignatureException"
-        | "NotAuthorized" | "OptInRequired" => ErrorKind::Credentials,
+        "RequestTimeTooSkewed"
+        | "RequestExpired"
+        | "RequestInTheFuture"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "AuthFailure" => ErrorKind::ClockSkew,
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "AccessDenied"
+        | "AccessDeniedException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "NotAuthorized"
+        | "OptInRequired" => ErrorKind::Credentials,
         _ => return None,
     })
 }

@@ -61,7 +61,10 @@ impl HttpClient {
         }
     }
 
-    async fn send_unlimited(&self, request: http::Request<Full<Bytes>>) -> Result<http::Response<Bytes>, SendError> {
+    async fn send_unlimited(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<http::Response<Bytes>, SendError> {
         let response = self.pool.request(request).await.map_err(|error| SendError::from_client(&error))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_MAX_BYTES)
@@ -101,7 +104,8 @@ impl SmithyConnector for Timed {
                 Some(ConnectionError::Timeout) => SmithyError::timeout(error.into()),
                 _ => SmithyError::io(error.into()),
             })?;
-            HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| SmithyError::other(error.into(), None))
+            HttpResponse::try_from(answer.map(SdkBody::from))
+                .map_err(|error| SmithyError::other(error.into(), None))
         })
     }
 }

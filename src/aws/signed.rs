@@ -55,7 +55,15 @@ impl Signed {
             std::env::consts::ARCH,
         );
         let user_agent = HeaderValue::from_str(&user_agent).unwrap_or(HeaderValue::from_static("xrayd"));
-        Ok(Self { client, credentials, region, endpoint, user_agent, skew_secs: AtomicI64::new(0), telemetry })
+        Ok(Self {
+            client,
+            credentials,
+            region,
+            endpoint,
+            user_agent,
+            skew_secs: AtomicI64::new(0),
+            telemetry,
+        })
     }
 
     /// The region requests are signed for.
@@ -102,9 +110,12 @@ impl Signed {
         limit: Duration,
     ) -> Result<Answer, SendError> {
         let started = tokio::time::Instant::now();
-        let request = tokio::time::timeout(limit, self.sign(method, path, body)).await.unwrap_or_else(|_| {
-            Err(SendError::Credentials("the search took too long; it goes on with the next try".to_owned()))
-        })?;
+        let request =
+            tokio::time::timeout(limit, self.sign(method, path, body)).await.unwrap_or_else(|_| {
+                Err(SendError::Credentials(
+                    "the search took too long; it goes on with the next try".to_owned(),
+                ))
+            })?;
         let answer = self.client.send(request, limit.saturating_sub(started.elapsed())).await?;
         let answer = Answer::new(answer);
         match answer.kind() {
@@ -120,7 +131,12 @@ impl Signed {
         ATTEMPT_TIMEOUT
     }
 
-    async fn sign(&self, method: http::Method, path: &str, body: Bytes) -> Result<http::Request<Full<Bytes>>, SendError> {
+    async fn sign(
+        &self,
+        method: http::Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<http::Request<Full<Bytes>>, SendError> {
         let identity = self.credentials.identity().await.map_err(SendError::Credentials)?;
         let failed = |error: &dyn std::fmt::Display| SendError::Signing(error.to_string());
         let uri = format!("{}{path}", self.endpoint);
@@ -136,8 +152,9 @@ impl Signed {
             .into();
         // Only what nobody on the way may change is signed; a mesh that adds headers breaks nothing.
         let headers = [("content-type", "application/json")].into_iter();
-        let signable = SignableRequest::new(method.as_str(), uri.as_str(), headers, SignableBody::Bytes(&body))
-            .map_err(|error| failed(&error))?;
+        let signable =
+            SignableRequest::new(method.as_str(), uri.as_str(), headers, SignableBody::Bytes(&body))
+                .map_err(|error| failed(&error))?;
         let (instructions, _) = sign(signable, &params).map_err(|error| failed(&error))?.into_parts();
         let mut request = http::Request::builder()
             .method(method)

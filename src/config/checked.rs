@@ -117,15 +117,16 @@ impl Config {
         environment: &Environment,
         places: &[&str],
     ) -> Result<Self, ConfigError> {
-        let named = invocation.flags.get("config").map(|(path, _)| path.as_str()).filter(|path| !path.is_empty());
+        let named =
+            invocation.flags.get("config").map(|(path, _)| path.as_str()).filter(|path| !path.is_empty());
         let file = file::load(named, places)?;
         let mut warnings = file.warnings;
         warnings.extend(unknown_variables(environment));
         let mut values = file.values;
         for setting in SETTINGS {
-            let from_environment = setting.variable().and_then(|name| {
-                Some((environment.get(&name)?.to_owned(), Source::Variable(name)))
-            });
+            let from_environment = setting
+                .variable()
+                .and_then(|name| Some((environment.get(&name)?.to_owned(), Source::Variable(name))));
             if let Some(value) = invocation.flags.get(setting.flag).cloned().or(from_environment) {
                 values.insert(setting.flag, value);
             }
@@ -140,7 +141,9 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
     let by_kubernetes = |name: &str| name.contains("_SERVICE_") || name.starts_with("XRAYD_PORT");
     environment
         .names()
-        .filter(|name| name.starts_with("XRAYD_") && !by_kubernetes(name) && !known.iter().any(|one| one == name))
+        .filter(|name| {
+            name.starts_with("XRAYD_") && !by_kubernetes(name) && !known.iter().any(|one| one == name)
+        })
         .map(|name| format!("{name}: no such setting; it has no effect"))
         .collect()
 }
@@ -171,16 +174,20 @@ impl Found {
         if (1..RECEIVE_BUFFER_MIN_BYTES).contains(&asked) {
             return Err(self.bad("receive-buffer-kb", "is too small for one datagram; give at least 4, or 0"));
         }
-        let receive_buffer_bytes = if asked == 0 { memory::default_receive_buffer_bytes(available) } else { asked };
+        let receive_buffer_bytes =
+            if asked == 0 { memory::default_receive_buffer_bytes(available) } else { asked };
         Ok(udp::Settings { receive_buffer_bytes, nap: self.switch("receive-nap")? })
     }
 
     fn pipeline(&self, available: Option<u64>) -> Result<pipeline::Settings, ConfigError> {
         let asked_mib = self.number("buffer-memory", 0..=1_048_576)?;
         if (1..BUDGET_MIN_MIB).contains(&asked_mib) {
-            return Err(self.bad("buffer-memory", "is too little; give at least 3 MB, or 0 for 5 % of the memory"));
+            return Err(
+                self.bad("buffer-memory", "is too little; give at least 3 MB, or 0 for 5 % of the memory")
+            );
         }
-        let budget = if asked_mib == 0 { memory::default_budget_bytes(available) } else { asked_mib * 1024 * 1024 };
+        let budget =
+            if asked_mib == 0 { memory::default_budget_bytes(available) } else { asked_mib * 1024 * 1024 };
         Ok(pipeline::Settings {
             budget_bytes: to_usize(budget),
             concurrency: to_usize(self.number("concurrency", 1..=1000)?),
@@ -194,8 +201,11 @@ impl Found {
         let endpoint = self.text("endpoint").or_else(|| variable("AWS_ENDPOINT_URL_XRAY"));
         if let Some(endpoint) = &endpoint {
             let parsed: Option<http::Uri> = endpoint.parse().ok();
-            if !parsed.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()) {
-                let setting = if self.text("endpoint").is_some() { "endpoint" } else { "AWS_ENDPOINT_URL_XRAY" };
+            if !parsed
+                .is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+            {
+                let setting =
+                    if self.text("endpoint").is_some() { "endpoint" } else { "AWS_ENDPOINT_URL_XRAY" };
                 return Err(self.bad_value(setting, endpoint, "is not an http or https URL"));
             }
         }
@@ -207,7 +217,9 @@ impl Found {
             }
         }
         if self.text("external-id").is_some() && self.text("role-arn").is_none() {
-            return Err(ConfigError::Conflict("--external-id needs a role to assume; give -r too".to_owned()));
+            return Err(ConfigError::Conflict(
+                "--external-id needs a role to assume; give -r too".to_owned(),
+            ));
         }
         Ok(aws::Settings {
             region: self.text("region").or_else(|| variable("AWS_REGION")),
@@ -251,7 +263,8 @@ impl Found {
             )));
         }
         let hosts = self.text("allowed-host").unwrap_or_default();
-        let allowed_hosts = hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty());
+        let allowed_hosts =
+            hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty());
         Ok(Http { proxy_all, allowed_hosts: allowed_hosts.collect() })
     }
 
@@ -314,7 +327,11 @@ impl Found {
             Some(Err(_)) => Err(self.bad(flag, "has no port from 0 to 65535 behind its last colon")),
             Some(Ok(_)) => {
                 let found = value.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
-                let found = if found.is_empty() { Err(self.bad(flag, "names a host that is not known here")) } else { Ok(found) };
+                let found = if found.is_empty() {
+                    Err(self.bad(flag, "names a host that is not known here"))
+                } else {
+                    Ok(found)
+                };
                 found.map(|mut addresses| {
                     addresses.sort_by_key(SocketAddr::is_ipv6);
                     addresses
@@ -329,7 +346,8 @@ impl Found {
     }
 
     fn bad_value(&self, setting: &'static str, value: &str, remedy: &str) -> ConfigError {
-        let setting = by_flag(setting).map_or_else(|| setting.to_owned(), |_| self.get(setting).1.to_string());
+        let setting =
+            by_flag(setting).map_or_else(|| setting.to_owned(), |_| self.get(setting).1.to_string());
         ConfigError::Value { setting, value: value.to_owned(), remedy: remedy.to_owned() }
     }
 }
@@ -342,7 +360,11 @@ fn to_usize(value: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn load_with(line: &str, environment: &[(&str, &str)], yaml: Option<&str>) -> Result<Config, ConfigError> {
+    fn load_with(
+        line: &str,
+        environment: &[(&str, &str)],
+        yaml: Option<&str>,
+    ) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cfg.yaml").display().to_string();
         if let Some(yaml) = yaml {
@@ -402,11 +424,21 @@ mod tests {
         refused("-t 127.0.0.1:x", &[], None, "-t: \"127.0.0.1:x\" has no port from 0 to 65535");
         refused("-t no-such-host.invalid:1", &[], None, "names a host that is not known here");
         refused("-l loud", &[], None, "-l: \"loud\" is not one of dev, debug");
-        refused("-p proxy:3128", &[], None, "-p: \"proxy:3128\" is not a proxy's URL; write http://HOST:PORT");
+        refused(
+            "-p proxy:3128",
+            &[],
+            None,
+            "-p: \"proxy:3128\" is not a proxy's URL; write http://HOST:PORT",
+        );
         refused("-o=maybe", &[], None, "-o: \"maybe\" is neither true nor false");
         refused("--external-id x", &[], None, "--external-id needs a role to assume");
         refused("", &[("XRAYD_LINGER", "-1")], None, "XRAYD_LINGER: \"-1\" is not a whole number");
-        refused("", &[("AWS_ENDPOINT_URL_XRAY", "here")], None, "AWS_ENDPOINT_URL_XRAY: \"here\" is not an http or https URL");
+        refused(
+            "",
+            &[("AWS_ENDPOINT_URL_XRAY", "here")],
+            None,
+            "AWS_ENDPOINT_URL_XRAY: \"here\" is not an http or https URL",
+        );
         refused("", &[], Some("Version: 2\nConcurrency: 0\n"), "Concurrency in ");
     }
 

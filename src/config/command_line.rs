@@ -182,7 +182,9 @@ mod tests {
 
     #[test]
     fn flags_have_one_dash_or_two_and_their_value_behind_a_blank_or_an_equals_sign() {
-        for line in ["-n eu-west-1", "--n eu-west-1", "-n=eu-west-1", "-region eu-west-1", "--region=eu-west-1"] {
+        for line in
+            ["-n eu-west-1", "--n eu-west-1", "-n=eu-west-1", "-region eu-west-1", "--region=eu-west-1"]
+        {
             check(line, Verb::Run, &[("region", "eu-west-1")]);
         }
         check("-o", Verb::Run, &[("local-mode", "true")]);
@@ -192,14 +194,21 @@ mod tests {
 
     #[test]
     fn the_last_of_several_wins_as_images_with_an_entry_point_need() {
-        check("-t 0.0.0.0:2000 -b 0.0.0.0:2000 -t :3000", Verb::Run, &[("bind", "0.0.0.0:2000"), ("bind-tcp", ":3000")]);
+        check(
+            "-t 0.0.0.0:2000 -b 0.0.0.0:2000 -t :3000",
+            Verb::Run,
+            &[("bind", "0.0.0.0:2000"), ("bind-tcp", ":3000")],
+        );
     }
 
     #[test]
     fn flags_may_stand_before_and_behind_a_verb() {
         check("-t :1 healthcheck -c x", Verb::Healthcheck, &[("bind-tcp", ":1"), ("config", "x")]);
         let send = parse("-l error send --lines a.jsonl -").unwrap();
-        assert_eq!((send.verb, send.options.lines, &send.operands[..]), (Verb::Send, true, &["a.jsonl".to_owned(), "-".to_owned()][..]));
+        assert_eq!(
+            (send.verb, send.options.lines, &send.operands[..]),
+            (Verb::Send, true, &["a.jsonl".to_owned(), "-".to_owned()][..])
+        );
     }
 
     #[test]
@@ -214,7 +223,10 @@ mod tests {
         for (line, expected) in [
             ("--regio x", "--regio: no such flag; see xrayd --help"),
             ("-n", "-n: a value has to follow"),
-            ("lokal", "\"lokal\": not a verb; there are healthcheck, send and address (and none, to run the daemon)"),
+            (
+                "lokal",
+                "\"lokal\": not a verb; there are healthcheck, send and address (and none, to run the daemon)",
+            ),
             ("address x", "\"x\": one word too many; see xrayd --help"),
             ("send", "send: name the files to send, or - for standard input"),
             ("address --lines", "--lines and --raw belong to send, --resolve and --env to address"),

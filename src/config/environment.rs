@@ -8,7 +8,6 @@ pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// This process's.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process() -> Self {
         // Names and values that are not UTF-8 belong to nobody here.
         std::env::vars_os()

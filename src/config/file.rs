@@ -13,8 +13,13 @@ pub(super) const PLACES: [&str; 2] = ["/etc/amazon/xray/cfg.yaml", "cfg.yaml"];
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Keys older daemons had and the official one refuses by name.
-const RETIRED: [&str; 5] =
-    ["Profile.CPU", "Profile.Memory", "Socket.BufferSizeKB", "Logging.LogFormat", "Processor.BatchProcessorQueueSize"];
+const RETIRED: [&str; 5] = [
+    "Profile.CPU",
+    "Profile.Memory",
+    "Socket.BufferSizeKB",
+    "Logging.LogFormat",
+    "Processor.BatchProcessorQueueSize",
+];
 
 /// Keys that moved.
 const MOVED: [(&str, &str); 5] = [
@@ -76,21 +81,18 @@ pub(super) fn parse(path: &str, text: &str, strict: bool) -> Result<FileSettings
             settings.warnings.push(format!("{path}: {key} has no effect"));
             continue;
         }
-        match SETTINGS.iter().find(|setting| setting.key == key && !key.is_empty()) {
-            Some(setting) => {
-                let source = Source::Key { path: path.to_owned(), key: setting.key };
-                // Empty and null mean what the file means by leaving the key out.
-                if let Some(value) = scalar(path, setting.key, &value)? {
-                    settings.values.insert(setting.flag, (value, source));
-                }
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key && !key.is_empty()) else {
+            let error = ConfigError::Key { path: path.to_owned(), reason: reason_for(&key), key };
+            if strict {
+                return Err(error);
             }
-            None => {
-                let error = ConfigError::Key { path: path.to_owned(), reason: reason_for(&key), key };
-                if strict {
-                    return Err(error);
-                }
-                settings.warnings.push(error.to_string());
-            }
+            settings.warnings.push(error.to_string());
+            continue;
+        };
+        let source = Source::Key { path: path.to_owned(), key: setting.key };
+        // Empty and null mean what the file means by leaving the key out.
+        if let Some(value) = scalar(path, setting.key, &value)? {
+            settings.values.insert(setting.flag, (value, source));
         }
     }
     Ok(settings)
@@ -100,7 +102,9 @@ fn flatten(entries: serde_json::Map<String, Value>) -> Vec<(String, Value)> {
     let mut flat = Vec::new();
     for (key, value) in entries {
         match value {
-            Value::Object(inner) => flat.extend(inner.into_iter().map(|(below, value)| (format!("{key}.{below}"), value))),
+            Value::Object(inner) => {
+                flat.extend(inner.into_iter().map(|(below, value)| (format!("{key}.{below}"), value)));
+            }
             value => flat.push((key, value)),
         }
     }
@@ -114,9 +118,11 @@ fn scalar(path: &str, key: &'static str, value: &Value) -> Result<Option<String>
         Value::Number(value) => Ok(Some(value.to_string())),
         Value::String(value) if value.is_empty() => Ok(None),
         Value::String(value) => Ok(Some(value.clone())),
-        Value::Array(_) | Value::Object(_) => {
-            Err(ConfigError::Key { path: path.to_owned(), key: key.to_owned(), reason: "one value is expected here" })
-        }
+        Value::Array(_) | Value::Object(_) => Err(ConfigError::Key {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            reason: "one value is expected here",
+        }),
     }
 }
 
@@ -156,7 +162,8 @@ Version: 2
     #[test]
     fn reads_every_key_of_the_official_file() {
         let settings = parse("cfg.yaml", OFFICIAL, true).unwrap();
-        let found: Vec<_> = settings.values.iter().map(|(flag, (value, _))| (*flag, value.as_str())).collect();
+        let found: Vec<_> =
+            settings.values.iter().map(|(flag, (value, _))| (*flag, value.as_str())).collect();
         let expected = [
             ("bind", "0.0.0.0:2000"),
             ("bind-tcp", "0.0.0.0:2001"),
@@ -191,7 +198,10 @@ Version: 2
         refused("Region: x\n", "cfg.yaml: Version is missing; add the line Version: 2");
         refused("Version: 3\n", "Version: 3 is neither 1 nor 2");
         refused("Version: 2\nRegoin: x\n", "cfg.yaml: Regoin: no such key");
-        refused("Version: 2\nSocket:\n  BufferSizeKB: 1\n", "Socket.BufferSizeKB: this key is not supported any more");
+        refused(
+            "Version: 2\nSocket:\n  BufferSizeKB: 1\n",
+            "Socket.BufferSizeKB: this key is not supported any more",
+        );
         refused("Version: 2\nMemoryLimit: 1\n", "MemoryLimit: this key moved; write TotalBufferSizeMB");
         refused("Version: 2\nRegion: [a]\n", "cfg.yaml: Region: one value is expected here");
         refused("Version: 2\n  Region: x\n :", "cfg.yaml: ");
@@ -200,10 +210,14 @@ Version: 2
 
     #[test]
     fn an_unknown_key_in_a_file_found_by_chance_is_a_warning() {
-        let settings = parse("cfg.yaml", "Version: 2\nRegoin: x\nProxyServer:\n  MaxIdleConns: 1\n", false).unwrap();
+        let settings =
+            parse("cfg.yaml", "Version: 2\nRegoin: x\nProxyServer:\n  MaxIdleConns: 1\n", false).unwrap();
         assert_eq!(
             settings.warnings,
-            ["cfg.yaml: ProxyServer.MaxIdleConns has no effect", "cfg.yaml: Regoin: no such key; see the README for those there are"]
+            [
+                "cfg.yaml: ProxyServer.MaxIdleConns has no effect",
+                "cfg.yaml: Regoin: no such key; see the README for those there are"
+            ]
         );
     }
 

@@ -63,50 +63,200 @@ const fn ours(
 /// All settings: first those of the official daemon (`aws/aws-xray-daemon`, `cmd/tracing/daemon.go` `initCli`
 /// and `pkg/cfg/cfg.go`), in its order, then ours.
 pub(super) static SETTINGS: &[Setting] = &[
-    official("resource-arn", "a", "ResourceARN", "ARN", "", "ARN of the AWS resource that runs the daemon, for telemetry records"),
-    official("local-mode", "o", "LocalMode", "", "false", "ask no EC2 or ECS metadata for the region; take it from the shared AWS config"),
-    official("buffer-memory", "m", "TotalBufferSizeMB", "MB", "0", "memory for documents in MB, at least 3; 0: 5 % of the container's or host's, 4 to 256"),
-    official("region", "n", "Region", "REGION", "", "send to X-Ray in this region (then AWS_REGION, ECS metadata, EC2 metadata)"),
-    official("bind", "b", "Socket.UDPAddress", "HOST:PORT", "127.0.0.1:2000", "UDP address for segment documents"),
-    official("bind-tcp", "t", "Socket.TCPAddress", "HOST:PORT", "127.0.0.1:2000", "TCP address for sampling requests, metrics and health"),
+    official(
+        "resource-arn",
+        "a",
+        "ResourceARN",
+        "ARN",
+        "",
+        "ARN of the AWS resource that runs the daemon, for telemetry records",
+    ),
+    official(
+        "local-mode",
+        "o",
+        "LocalMode",
+        "",
+        "false",
+        "ask no EC2 or ECS metadata for the region; take it from the shared AWS config",
+    ),
+    official(
+        "buffer-memory",
+        "m",
+        "TotalBufferSizeMB",
+        "MB",
+        "0",
+        "memory for documents in MB, at least 3; 0: 5 % of the container's or host's, 4 to 256",
+    ),
+    official(
+        "region",
+        "n",
+        "Region",
+        "REGION",
+        "",
+        "send to X-Ray in this region (then AWS_REGION, ECS metadata, EC2 metadata)",
+    ),
+    official(
+        "bind",
+        "b",
+        "Socket.UDPAddress",
+        "HOST:PORT",
+        "127.0.0.1:2000",
+        "UDP address for segment documents",
+    ),
+    official(
+        "bind-tcp",
+        "t",
+        "Socket.TCPAddress",
+        "HOST:PORT",
+        "127.0.0.1:2000",
+        "TCP address for sampling requests, metrics and health",
+    ),
     official("role-arn", "r", "RoleARN", "ARN", "", "assume this IAM role, to send to another account"),
-    official("config", "c", "", "FILE", "", "configuration file (else /etc/amazon/xray/cfg.yaml, then ./cfg.yaml)"),
-    official("log-file", "f", "Logging.LogPath", "FILE", "", "write the log to this file, not to standard output"),
-    official("log-level", "l", "Logging.LogLevel", "LEVEL", "prod", "from most to least: dev, debug, info, warn, error, prod (as info)"),
-    official("proxy-address", "p", "ProxyAddress", "URL", "", "send through this proxy, http://HOST:PORT (else HTTPS_PROXY); NO_PROXY is honoured"),
+    official(
+        "config",
+        "c",
+        "",
+        "FILE",
+        "",
+        "configuration file (else /etc/amazon/xray/cfg.yaml, then ./cfg.yaml)",
+    ),
+    official(
+        "log-file",
+        "f",
+        "Logging.LogPath",
+        "FILE",
+        "",
+        "write the log to this file, not to standard output",
+    ),
+    official(
+        "log-level",
+        "l",
+        "Logging.LogLevel",
+        "LEVEL",
+        "prod",
+        "from most to least: dev, debug, info, warn, error, prod (as info)",
+    ),
+    official(
+        "proxy-address",
+        "p",
+        "ProxyAddress",
+        "URL",
+        "",
+        "send through this proxy, http://HOST:PORT (else HTTPS_PROXY); NO_PROXY is honoured",
+    ),
     official("version", "v", "", "", "false", "print the version and exit"),
     Setting {
-        flag: "concurrency", short: "", key: "Concurrency", official: true, kind: Kind::Value, placeholder: "N", default: "8",
+        flag: "concurrency",
+        short: "",
+        key: "Concurrency",
+        official: true,
+        kind: Kind::Value,
+        placeholder: "N",
+        default: "8",
         help: "requests open at once while X-Ray is quick, 1 to 1000",
     },
     Setting {
-        flag: "endpoint", short: "", key: "Endpoint", official: true, kind: Kind::Value, placeholder: "URL", default: "",
+        flag: "endpoint",
+        short: "",
+        key: "Endpoint",
+        official: true,
+        kind: Kind::Value,
+        placeholder: "URL",
+        default: "",
         help: "send to this X-Ray endpoint (then AWS_ENDPOINT_URL_XRAY, AWS_ENDPOINT_URL, the region's)",
     },
     Setting {
-        flag: "no-verify-ssl", short: "", key: "NoVerifySSL", official: true, kind: Kind::Switch, placeholder: "", default: "false",
+        flag: "no-verify-ssl",
+        short: "",
+        key: "NoVerifySSL",
+        official: true,
+        kind: Kind::Switch,
+        placeholder: "",
+        default: "false",
         help: "do not check X-Ray's certificate",
     },
     Setting {
-        flag: "log-rotation", short: "", key: "Logging.LogRotation", official: true, kind: Kind::Switch, placeholder: "", default: "true",
+        flag: "log-rotation",
+        short: "",
+        key: "Logging.LogRotation",
+        official: true,
+        kind: Kind::Switch,
+        placeholder: "",
+        default: "true",
         help: "start a new log file after 50 MB and keep one old one",
     },
     ours("log-format", "LogFormat", "FORMAT", "text", "text, or json with one object for each line"),
     ours("external-id", "ExternalId", "ID", "", "external id for -r"),
-    ours("exit-without-region", "ExitWithoutRegion", "", "false", "exit with 1 when no region is found, as the official daemon does, instead of keeping documents and trying again"),
-    ours("max-in-flight", "MaxInFlight", "N", "128", "requests open at once while X-Ray answers slowly, 1 to 10000"),
-    ours("receive-buffer-kb", "ReceiveBufferKB", "KB", "0", "UDP receive buffer to ask the kernel for, which doubles it, 4 to 1048576; 0: 1/32 of the memory, 1 to 16 MB"),
-    ours("receive-nap", "ReceiveNap", "", "true", "let the receive thread sleep up to 4 ms between two passes where the receive buffer is large enough"),
-    ours("linger", "Linger", "SECONDS", "3", "after SIGTERM go on receiving until 500 ms are silent, at most this long"),
-    ours("shutdown-timeout", "ShutdownTimeout", "SECONDS", "25", "after SIGTERM try this long to deliver what waits"),
-    ours("proxy-all", "ProxyAll", "", "false", "sign and forward every X-Ray operation that comes to the TCP port, not only those of the SDKs"),
-    ours("proxy-all-from-anyone", "ProxyAllFromAnyone", "", "false", "allow proxy-all on an address other hosts can reach"),
-    ours("allowed-host", "AllowedHost", "HOST,…", "", "further Host names under which proxied operations are answered"),
+    ours(
+        "exit-without-region",
+        "ExitWithoutRegion",
+        "",
+        "false",
+        "exit with 1 when no region is found, as the official daemon does, instead of keeping documents and trying again",
+    ),
+    ours(
+        "max-in-flight",
+        "MaxInFlight",
+        "N",
+        "128",
+        "requests open at once while X-Ray answers slowly, 1 to 10000",
+    ),
+    ours(
+        "receive-buffer-kb",
+        "ReceiveBufferKB",
+        "KB",
+        "0",
+        "UDP receive buffer to ask the kernel for, which doubles it, 4 to 1048576; 0: 1/32 of the memory, 1 to 16 MB",
+    ),
+    ours(
+        "receive-nap",
+        "ReceiveNap",
+        "",
+        "true",
+        "let the receive thread sleep up to 4 ms between two passes where the receive buffer is large enough",
+    ),
+    ours(
+        "linger",
+        "Linger",
+        "SECONDS",
+        "3",
+        "after SIGTERM go on receiving until 500 ms are silent, at most this long",
+    ),
+    ours(
+        "shutdown-timeout",
+        "ShutdownTimeout",
+        "SECONDS",
+        "25",
+        "after SIGTERM try this long to deliver what waits",
+    ),
+    ours(
+        "proxy-all",
+        "ProxyAll",
+        "",
+        "false",
+        "sign and forward every X-Ray operation that comes to the TCP port, not only those of the SDKs",
+    ),
+    ours(
+        "proxy-all-from-anyone",
+        "ProxyAllFromAnyone",
+        "",
+        "false",
+        "allow proxy-all on an address other hosts can reach",
+    ),
+    ours(
+        "allowed-host",
+        "AllowedHost",
+        "HOST,…",
+        "",
+        "further Host names under which proxied operations are answered",
+    ),
 ];
 
 /// Finds a setting by its long or short flag.
 pub(super) fn by_flag(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.flag == name || (!setting.short.is_empty() && setting.short == name))
+    SETTINGS
+        .iter()
+        .find(|setting| setting.flag == name || (!setting.short.is_empty() && setting.short == name))
 }
 
 const USAGE: &str = "\
@@ -151,7 +301,8 @@ pub fn help() -> String {
 
 /// The table of settings for the documentation, in Markdown.
 pub fn reference() -> String {
-    let mut text = "| flag | cfg.yaml | environment | default | what it does |\n|---|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| flag | cfg.yaml | environment | default | what it does |\n|---|---|---|---|---|\n".to_owned();
     for setting in SETTINGS {
         let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
         let short = if setting.short.is_empty() { String::new() } else { format!("`-{}` ", setting.short) };
@@ -180,7 +331,11 @@ mod tests {
         for setting in SETTINGS {
             assert!(flags.insert(setting.flag), "{}", setting.flag);
             assert!(setting.short.is_empty() || flags.insert(setting.short), "{}", setting.short);
-            assert!(setting.key.is_empty() || keys.insert(setting.key.to_ascii_lowercase()), "{}", setting.key);
+            assert!(
+                setting.key.is_empty() || keys.insert(setting.key.to_ascii_lowercase()),
+                "{}",
+                setting.key
+            );
         }
     }
 

@@ -21,7 +21,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let level = name_of(*event.metadata().level());
@@ -61,7 +66,9 @@ fn render(time: &str, level: &str, fields: Fields, json: bool) -> String {
             continue;
         }
         let value = match value {
-            Value::String(text) if text.is_empty() || text.contains([' ', '"', '\n']) => Value::String(text).to_string(),
+            Value::String(text) if text.is_empty() || text.contains([' ', '"', '\n']) => {
+                Value::String(text).to_string()
+            }
             Value::String(text) => one_line(&text),
             value => value.to_string(),
         };
@@ -124,18 +131,38 @@ mod tests {
 
     #[test]
     fn text_has_the_official_form_and_the_data_behind_it() {
-        check(false, vec![("reason", "empty".into()), ("bytes", 3.into()), ("more", 0.into())], "T [Warn] datagram refused reason=empty bytes=3");
-        check(false, vec![("error", "no answer".into()), ("more", 7.into())], "T [Warn] datagram refused error=\"no answer\" more=7");
+        check(
+            false,
+            vec![("reason", "empty".into()), ("bytes", 3.into()), ("more", 0.into())],
+            "T [Warn] datagram refused reason=empty bytes=3",
+        );
+        check(
+            false,
+            vec![("error", "no answer".into()), ("more", 7.into())],
+            "T [Warn] datagram refused error=\"no answer\" more=7",
+        );
     }
 
     #[test]
     fn nothing_from_outside_starts_a_new_line() {
-        check(false, vec![("path", "/a\n2026 [Error] forged".into())], "T [Warn] datagram refused path=\"/a\\n2026 [Error] forged\"");
-        check(false, vec![("path", "/a\r\u{1b}[31m".into())], "T [Warn] datagram refused path=/a\\r\\u{1b}[31m");
+        check(
+            false,
+            vec![("path", "/a\n2026 [Error] forged".into())],
+            "T [Warn] datagram refused path=\"/a\\n2026 [Error] forged\"",
+        );
+        check(
+            false,
+            vec![("path", "/a\r\u{1b}[31m".into())],
+            "T [Warn] datagram refused path=/a\\r\\u{1b}[31m",
+        );
     }
 
     #[test]
     fn json_is_one_object() {
-        check(true, vec![("bytes", 3.into())], r#"{"time":"T","level":"warn","message":"datagram refused","bytes":3}"#);
+        check(
+            true,
+            vec![("bytes", 3.into())],
+            r#"{"time":"T","level":"warn","message":"datagram refused","bytes":3}"#,
+        );
     }
 }

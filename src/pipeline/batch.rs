@@ -1,8 +1,8 @@
 //! One PutTraceSegments request body, written document by document:
 //! `{"TraceSegmentDocuments":["…","…"]}`.
 
-use super::budget::{Pool, PooledBody};
 use super::BATCH_DOCUMENTS_MAX;
+use super::budget::{Pool, PooledBody};
 use crate::segment::{Escaped, append_escaped, escaped_len};
 use bytes::Bytes;
 use std::time::Instant;
@@ -160,14 +160,4 @@ impl Batch {
 
 fn offset(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("bodies are at most BODY_MAX_BYTES long")
-}
-
-/// Builds one body from documents, for benches and tools. At most [`BATCH_DOCUMENTS_MAX`] are taken.
-pub fn build_body<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Option<Batch> {
-    let pool = Pool::new(super::Budget::new(usize::MAX));
-    let mut builder = BatchBuilder::new(&pool, Instant::now());
-    for document in documents.into_iter().take(BATCH_DOCUMENTS_MAX) {
-        let _ = builder.push(document).how;
-    }
-    (builder.len() > 0).then(|| builder.close())
 }

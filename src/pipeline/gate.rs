@@ -180,7 +180,9 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..8 {
             gate.failed(now, now);
-            let Some(Some(resume_at)) = gate.wait(now, 0) else { panic!("the gate is closed after a failure") };
+            let Some(Some(resume_at)) = gate.wait(now, 0) else {
+                panic!("the gate is closed after a failure")
+            };
             waits.push(resume_at.duration_since(now).as_secs_f64());
             now = resume_at;
         }

@@ -150,7 +150,7 @@ impl Totals {
     }
 }
 
-fn position<T: PartialEq>(all: &[T], wanted: T) -> usize {
+fn position<T: PartialEq + Copy>(all: &[T], wanted: T) -> usize {
     all.iter().position(|one| *one == wanted).expect("ALL has every variant")
 }
 
@@ -201,7 +201,11 @@ impl Snapshot {
     pub fn balances(&self) -> bool {
         let Totals { recovered, sent, stored, .. } = self.totals;
         self.totals.received_total() + recovered
-            == sent + stored + self.totals.refused_total() + self.totals.dropped_total() + self.waiting.total()
+            == sent
+                + stored
+                + self.totals.refused_total()
+                + self.totals.dropped_total()
+                + self.waiting.total()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The pipeline as threads and tasks share it: one lock, one wake-up for the sink.
 
-use super::{Batch, Full, Next, Offer, Outcome, Pipeline, Settings, Snapshot};
+use super::batch::BatchBuilder;
+use super::budget::{Budget, Pool};
+use super::{BATCH_DOCUMENTS_MAX, Batch, Full, Next, Offer, Outcome, Pipeline, Settings, Snapshot};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -19,7 +21,11 @@ struct State {
 impl Shared {
     /// A new, empty pipeline.
     pub fn new(settings: &Settings) -> Self {
-        Self(Arc::new(State { pipeline: Mutex::new(Pipeline::new(settings)), changed: Notify::new(), completed: Notify::new() }))
+        Self(Arc::new(State {
+            pipeline: Mutex::new(Pipeline::new(settings)),
+            changed: Notify::new(),
+            completed: Notify::new(),
+        }))
     }
 
     /// No step of the pipeline can panic half-way with documents in hand, so a poisoned lock is taken as it is.
@@ -80,7 +86,9 @@ impl Shared {
     /// The time to ask again; without one, after [`Shared::changed`].
     pub fn next(&self, now: Instant) -> Result<Outgoing, Option<Instant>> {
         match self.lock().next(now) {
-            Next::Send(id, batch) => Ok(Outgoing { shared: self.clone(), id, batch: Some(batch), started: now }),
+            Next::Send(id, batch) => {
+                Ok(Outgoing { shared: self.clone(), id, batch: Some(batch), started: now })
+            }
             Next::Wait(until) => Err(until),
         }
     }
@@ -150,4 +158,14 @@ impl Drop for Outgoing {
             self.shared.lock().abandon(self.id, batch);
         }
     }
+}
+
+/// Builds one body from documents, for benches and tools. At most [`BATCH_DOCUMENTS_MAX`] are taken.
+pub fn build_body<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Option<Batch> {
+    let pool = Pool::new(Budget::new(usize::MAX));
+    let mut builder = BatchBuilder::new(&pool, Instant::now());
+    for document in documents.into_iter().take(BATCH_DOCUMENTS_MAX) {
+        let _ = builder.push(document).how;
+    }
+    (builder.len() > 0).then(|| builder.close())
 }

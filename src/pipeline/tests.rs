@@ -84,8 +84,11 @@ fn a_batch_x_ray_cannot_take_does_not_stand_in_the_way_of_others() {
         now += Duration::from_secs(10);
         let (id, batch) = send_next(&mut pipeline, now);
         tried.push(documents(&batch).remove(0));
-        let outcome =
-            if tried.last().unwrap() == "poison" { Outcome::Failed { delivered: true, timed_out: false } } else { ALL };
+        let outcome = if tried.last().unwrap() == "poison" {
+            Outcome::Failed { delivered: true, timed_out: false }
+        } else {
+            ALL
+        };
         pipeline.complete(id, batch, &outcome, now, now);
     }
     assert!(tried[..2].contains(&"good".to_owned()), "{tried:?}");

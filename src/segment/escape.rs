@@ -97,7 +97,8 @@ mod tests {
     fn every_ascii_character_at_every_offset_of_a_vector() {
         for character in 0..128_u8 {
             for offset in 0..40 {
-                let text = format!("{}{}{}", "a".repeat(offset), char::from(character), "b".repeat(40 - offset));
+                let text =
+                    format!("{}{}{}", "a".repeat(offset), char::from(character), "b".repeat(40 - offset));
                 check(&text);
             }
         }

@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn refuses_a_header_longer_than_its_bound_without_parsing_it() {
-        let long = format!("{{\"format\":\"json\",\"version\":1,\"x\":\"{}\"}}\n{{}}", "y".repeat(HEADER_MAX_BYTES));
+        let long =
+            format!("{{\"format\":\"json\",\"version\":1,\"x\":\"{}\"}}\n{{}}", "y".repeat(HEADER_MAX_BYTES));
         check(&long, Err(DatagramError::InvalidHeader));
     }
 }

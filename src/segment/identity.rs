@@ -40,7 +40,11 @@ mod tests {
 
     #[test]
     fn reads_the_segments_own_id_and_not_a_childs() {
-        check(r#"{"subsegments":[{"id":"child"}],"id":"own","trace_id":"1-a-b"}"#, Some("own"), Some("1-a-b"));
+        check(
+            r#"{"subsegments":[{"id":"child"}],"id":"own","trace_id":"1-a-b"}"#,
+            Some("own"),
+            Some("1-a-b"),
+        );
     }
 
     #[test]

@@ -91,7 +91,11 @@ fn judge_answer(answer: &Answer, batch: &Batch, events: &Events) -> Outcome {
     let kind = answer.kind();
     if kind != ErrorKind::Success {
         let code = answer.code.as_deref().unwrap_or("no error code");
-        events.send_failed(&format!("X-Ray answered {} {code}: {}", answer.status.as_u16(), answer.message()));
+        events.send_failed(&format!(
+            "X-Ray answered {} {code}: {}",
+            answer.status.as_u16(),
+            answer.message()
+        ));
     }
     match kind {
         ErrorKind::Success => {

@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Datagrams one call takes. More of them fall out of the processor's cache before they are copied on.
 const DATAGRAMS_PER_CALL: usize = 64;
 
+/// The same, as `recvmmsg` takes it.
+const DATAGRAMS_PER_CALL_C: libc::c_uint = 64;
+
 /// Room for the largest datagram there is, so that none is ever cut.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -36,8 +39,8 @@ pub(super) struct Mmsg {
     count: usize,
     /// The last call took fewer than it could: the next one had better wait than ask.
     drained: bool,
-    wake_here: UnixStream,
-    wake_there: Arc<UnixStream>,
+    wake_receiver: UnixStream,
+    wake_sender: Arc<UnixStream>,
 }
 
 /// Buffers, and headers that point into them.
@@ -98,11 +101,11 @@ impl Drop for Arena {
 
 impl Mmsg {
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let (wake_there, wake_here) = UnixStream::pair()?;
-        wake_here.set_nonblocking(true)?;
-        wake_there.set_nonblocking(true)?;
-        let wake_there = Arc::new(wake_there);
-        Ok(Self { socket, arena: Arena::new(), count: 0, drained: true, wake_here, wake_there })
+        let (wake_sender, wake_receiver) = UnixStream::pair()?;
+        wake_receiver.set_nonblocking(true)?;
+        wake_sender.set_nonblocking(true)?;
+        let wake_sender = Arc::new(wake_sender);
+        Ok(Self { socket, arena: Arena::new(), count: 0, drained: true, wake_receiver, wake_sender })
     }
 
     /// Takes what is there without waiting.
@@ -113,7 +116,7 @@ impl Mmsg {
             libc::recvmmsg(
                 self.socket.as_raw_fd(),
                 self.arena.headers.as_mut_ptr(),
-                DATAGRAMS_PER_CALL as libc::c_uint,
+                DATAGRAMS_PER_CALL_C,
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
             )
@@ -130,7 +133,7 @@ impl Mmsg {
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let waiting = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut polled = [waiting(self.socket.as_raw_fd()), waiting(self.wake_here.as_raw_fd())];
+        let mut polled = [waiting(self.socket.as_raw_fd()), waiting(self.wake_receiver.as_raw_fd())];
         // Rounded up: waking a moment before the deadline would make a pass for nothing.
         let millis = timeout.as_micros().div_ceil(1000);
         let millis = libc::c_int::try_from(millis).unwrap_or(libc::c_int::MAX);
@@ -143,7 +146,7 @@ impl Mmsg {
         if polled[1].revents != 0 {
             let mut bytes = [0; 16];
             // Only to be woken once for each call of the waker.
-            let _ = self.wake_here.read(&mut bytes);
+            let _ = self.wake_receiver.read(&mut bytes);
         }
         Ok(())
     }
@@ -191,7 +194,7 @@ impl Receive for Mmsg {
     }
 
     fn waker(&self) -> Waker {
-        let wake = self.wake_there.clone();
+        let wake = self.wake_sender.clone();
         Box::new(move || {
             // A full pipe means that the thread will wake anyway.
             let _ = (&*wake).write(&[1]);
@@ -202,6 +205,7 @@ impl Receive for Mmsg {
 /// Sets the receive buffer past `net.core.rmem_max`, which takes `CAP_NET_ADMIN`. Whether it worked.
 pub(super) fn force_receive_buffer(socket: &UdpSocket, bytes: usize) -> bool {
     let Ok(bytes) = libc::c_int::try_from(bytes) else { return false };
+    let Ok(length) = libc::socklen_t::try_from(size_of_val(&bytes)) else { return false };
     // SAFETY: the option takes an int, and gets a pointer to one with its size.
     let result = unsafe {
         libc::setsockopt(
@@ -209,7 +213,7 @@ pub(super) fn force_receive_buffer(socket: &UdpSocket, bytes: usize) -> bool {
             libc::SOL_SOCKET,
             libc::SO_RCVBUFFORCE,
             (&raw const bytes).cast(),
-            size_of_val(&bytes) as libc::socklen_t,
+            length,
         )
     };
     result == 0

@@ -39,7 +39,9 @@ impl Receive for Portable {
                 self.length = Some(length);
                 Ok(1)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(0),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(0)
+            }
             Err(error) => Err(error),
         }
     }

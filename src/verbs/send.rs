@@ -21,7 +21,8 @@ pub fn run(options: VerbOptions, files: &[String]) -> anyhow::Result<()> {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                send(&mut emitter, line, options.raw).with_context(|| format!("{file}, line {}", number + 1))?;
+                send(&mut emitter, line, options.raw)
+                    .with_context(|| format!("{file}, line {}", number + 1))?;
                 sent += 1;
             }
         } else {
@@ -47,6 +48,10 @@ fn send(emitter: &mut Emitter, content: &[u8], raw: bool) -> anyhow::Result<()> 
     if content.is_empty() {
         bail!("nothing in it");
     }
-    if raw { emitter.send_raw(content)? } else { emitter.send(content)? }
+    if raw {
+        emitter.send_raw(content)?;
+    } else {
+        emitter.send(content)?;
+    }
     Ok(())
 }

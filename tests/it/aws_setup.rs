@@ -23,7 +23,8 @@ async fn the_region_is_asked_from_the_ecs_task_metadata_endpoint() {
     let fake = FakeXRay::start().await;
     let mut config = config("-o=false", &fake.url());
     config.aws.region = None;
-    config.aws.ecs_metadata_uri = Some(format!("{}/v4/x", serve(Router::new().route("/v4/x/task", get(task()))).await));
+    config.aws.ecs_metadata_uri =
+        Some(format!("{}/v4/x", serve(Router::new().route("/v4/x/task", get(task()))).await));
     let daemon = Daemon::start(config);
     daemon.send("x");
     // The fake checks that the signature is for this region.
@@ -71,7 +72,8 @@ async fn a_proxy_carries_the_requests_for_a_plain_endpoint() {
                 tokio::spawn(async move {
                     let mut head = vec![0; 4096];
                     let count = client.peek(&mut head).await.unwrap();
-                    let line = String::from_utf8_lossy(&head[..count]).lines().next().unwrap_or_default().to_owned();
+                    let line =
+                        String::from_utf8_lossy(&head[..count]).lines().next().unwrap_or_default().to_owned();
                     targets.lock().unwrap().push(line);
                     let mut upstream = tokio::net::TcpStream::connect(to).await.unwrap();
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;

@@ -34,13 +34,18 @@ impl Process {
         let first = lines.next().unwrap().unwrap();
         std::thread::spawn(move || lines.count());
         let part = |name: &str| {
-            first.split(' ').find_map(|part| part.strip_prefix(name)).unwrap_or_else(|| panic!("{first}")).to_owned()
+            first
+                .split(' ')
+                .find_map(|part| part.strip_prefix(name))
+                .unwrap_or_else(|| panic!("{first}"))
+                .to_owned()
         };
         Self { udp: part("udp="), tcp: part("tcp="), child }
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -98,7 +103,10 @@ fn address_explains_the_variable() {
     assert_eq!(env, (Some(0), "tcp:xray:2000 udp:10.0.0.1:2001\n".to_owned(), String::new()));
     let (code, out, error) = with("udp:10.0.0.1:2001", "address");
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(error.starts_with("xrayd: AWS_XRAY_DAEMON_ADDRESS=\"udp:10.0.0.1:2001\": tcp is missing"), "{error}");
+    assert!(
+        error.starts_with("xrayd: AWS_XRAY_DAEMON_ADDRESS=\"udp:10.0.0.1:2001\": tcp is missing"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -167,8 +175,10 @@ async fn a_terminated_daemon_delivers_and_ends_with_0_or_with_3_when_it_could_no
 fn without_credentials_it_says_so_once_and_goes_on() {
     let log = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-credentials.log");
     let _ = std::fs::remove_file(&log);
-    let mut command = xrayd("-b 127.0.0.1:0 -t 127.0.0.1:0 --linger 0 -o -n x --log-format json -f no-credentials.log");
-    let mut child = command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").spawn().unwrap();
+    let mut command =
+        xrayd("-b 127.0.0.1:0 -t 127.0.0.1:0 --linger 0 -o -n x --log-format json -f no-credentials.log");
+    let mut child =
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").spawn().unwrap();
     let lines = || -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

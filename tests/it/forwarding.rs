@@ -56,8 +56,16 @@ async fn every_datagram_captured_from_an_sdk_arrives_byte_for_byte_and_in_order(
 async fn documents_that_are_no_json_go_on_as_they_are() {
     let fake = FakeXRay::start().await;
     let daemon = Daemon::beside(&fake);
-    let documents =
-        ["not json", "T1SCgYKBA==", "T1U=", "{\"a\":NaN}", "{\"a\":\"\\ud800\"}", "\n", " ", "\u{0}\u{1f}\u{7f}é🚀\u{2028}"];
+    let documents = [
+        "not json",
+        "T1SCgYKBA==",
+        "T1U=",
+        "{\"a\":NaN}",
+        "{\"a\":\"\\ud800\"}",
+        "\n",
+        " ",
+        "\u{0}\u{1f}\u{7f}é🚀\u{2028}",
+    ];
     for document in documents {
         daemon.send(document);
     }
@@ -129,16 +137,26 @@ async fn ipv6_senders_are_heard() {
 async fn what_is_no_document_is_refused_by_reason_and_loses_nothing_else() {
     let fake = FakeXRay::start().await;
     let daemon = Daemon::beside(&fake);
-    for datagram in [&b""[..], b"no line feed", HEADER, b"\nx", b"{}\nx", b"{\"format\":\"json\",\"version\":2}\nx"] {
+    for datagram in
+        [&b""[..], b"no line feed", HEADER, b"\nx", b"{}\nx", b"{\"format\":\"json\",\"version\":2}\nx"]
+    {
         daemon.send_raw(datagram);
     }
     daemon.send("good");
     assert_eq!(fake.until_documents(1).await, ["good"]);
     let totals = daemon.stop().await.snapshot.totals;
-    let refused: Vec<_> =
-        totals.refused_by().filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.label(), count)).collect();
-    let expected =
-        [("empty", 1), ("missing_header", 1), ("empty_document", 1), ("invalid_header", 1), ("unsupported_header", 2)];
+    let refused: Vec<_> = totals
+        .refused_by()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| (reason.label(), count))
+        .collect();
+    let expected = [
+        ("empty", 1),
+        ("missing_header", 1),
+        ("empty_document", 1),
+        ("invalid_header", 1),
+        ("unsupported_header", 2),
+    ];
     assert_eq!(refused, expected);
     assert_eq!(totals.received_total(), 7);
 }
@@ -154,7 +172,8 @@ async fn documents_over_http_join_those_from_udp() {
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"UnprocessedTraceSegments":[]}"#));
     assert_eq!(fake.until_documents(3).await, ["from udp", "{\"id\":\"1\"}", "é\n"]);
     let totals = daemon.stop().await.snapshot.totals;
-    let received: Vec<_> = totals.received_by().map(|(transport, count)| (transport.label(), count)).collect();
+    let received: Vec<_> =
+        totals.received_by().map(|(transport, count)| (transport.label(), count)).collect();
     assert_eq!(received, [("udp", 1), ("http", 2)]);
 }
 
@@ -174,9 +193,15 @@ async fn documents_over_http_alone_leave_within_a_second_too() {
 async fn a_bad_request_over_http_is_refused_and_nothing_of_it_taken() {
     let fake = FakeXRay::start().await;
     let daemon = Daemon::beside(&fake);
-    for body in ["", "{}", "no json", r#"{"TraceSegmentDocuments":"x"}"#, r#"{"TraceSegmentDocuments":["x",""]}"#] {
+    for body in
+        ["", "{}", "no json", r#"{"TraceSegmentDocuments":"x"}"#, r#"{"TraceSegmentDocuments":["x",""]}"#]
+    {
         let answer = daemon.post("/TraceSegments", "", body).await;
-        assert_eq!((answer.status, answer.json()["__type"].as_str()), (400, Some("InvalidRequestException")), "{body}");
+        assert_eq!(
+            (answer.status, answer.json()["__type"].as_str()),
+            (400, Some("InvalidRequestException")),
+            "{body}"
+        );
     }
     assert_eq!(daemon.stop().await.snapshot.totals.received_total(), 0);
 }

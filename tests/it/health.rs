@@ -38,7 +38,9 @@ fn parse(metrics: &str) -> HashMap<String, f64> {
     metrics
         .lines()
         .filter(|line| !line.starts_with('#'))
-        .map(|line| line.rsplit_once(' ').map(|(name, value)| (name.to_owned(), value.parse().unwrap())).unwrap())
+        .map(|line| {
+            line.rsplit_once(' ').map(|(name, value)| (name.to_owned(), value.parse().unwrap())).unwrap()
+        })
         .collect()
 }
 
@@ -57,7 +59,8 @@ async fn the_metrics_of_one_answer_add_up_while_documents_are_moving() {
         daemon.send_raw(b"nothing");
         let metrics = parse(&daemon.get("/metrics").await.body);
         let total = |name: &str| sum(&metrics, &format!("xrayd_documents_{name}"));
-        let accounted = ["sent_total", "stored_total", "refused_total", "dropped_total", "waiting"].map(total);
+        let accounted =
+            ["sent_total", "stored_total", "refused_total", "dropped_total", "waiting"].map(total);
         let came = total("received_total") + total("recovered_total");
         assert!((came - accounted.iter().sum::<f64>()).abs() < 0.5, "{came} {accounted:?}");
     }

@@ -1,5 +1,6 @@
 //! The whole daemon in this process, between a sender and a fake X-Ray that checks every signature.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(unreachable_pub, reason = "modules of one test program; `pub` says what other modules use")]
 
 mod aws_setup;

@@ -68,7 +68,8 @@ async fn one_bad_document_costs_only_itself_and_at_most_two_calls_for_each_docum
             daemon.send(&if number == 31 { "poison".to_owned() } else { numbered(number) });
         }
         assert_eq!(fake.until_documents(49).await.len(), 49);
-        let snapshot = daemon.until("the bad one refused", |snapshot| snapshot.totals.refused_total() == 1).await;
+        let snapshot =
+            daemon.until("the bad one refused", |snapshot| snapshot.totals.refused_total() == 1).await;
         assert_eq!(snapshot.totals.sent, 49);
         assert!(fake.seen().len() <= 2 * 50, "{} calls", fake.seen().len());
         daemon.stop().await;

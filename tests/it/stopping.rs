@@ -32,7 +32,10 @@ async fn a_stopping_daemon_still_receives_until_its_senders_are_silent() {
     let report = daemon.ended().await.unwrap();
     let took = began.elapsed();
     assert_eq!(report.snapshot.totals.sent, 9);
-    assert!((Duration::from_millis(1200)..Duration::from_secs(5)).contains(&took), "500 ms after the last one: {took:?}");
+    assert!(
+        (Duration::from_millis(1200)..Duration::from_secs(5)).contains(&took),
+        "500 ms after the last one: {took:?}"
+    );
 }
 
 #[tokio::test]

@@ -143,7 +143,9 @@ impl Daemon {
 }
 
 pub fn numbered(number: usize) -> String {
-    format!(r#"{{"id":"{number:016x}","trace_id":"1-5759e988-{number:024x}","name":"n","text":"\"quoted\" \\ é"}}"#)
+    format!(
+        r#"{{"id":"{number:016x}","trace_id":"1-5759e988-{number:024x}","name":"n","text":"\"quoted\" \\ é"}}"#
+    )
 }
 
 /// An HTTP answer.
@@ -174,7 +176,11 @@ pub async fn read_answer(stream: &mut TcpStream) -> Answer {
                 return answer;
             }
             let count = stream.read_buf(&mut bytes).await.unwrap();
-            assert!(count > 0, "the connection ended in the middle of an answer: {:?}", String::from_utf8_lossy(&bytes));
+            assert!(
+                count > 0,
+                "the connection ended in the middle of an answer: {:?}",
+                String::from_utf8_lossy(&bytes)
+            );
         }
     };
     tokio::time::timeout(PATIENCE, reading).await.expect("an answer")
@@ -184,7 +190,9 @@ fn parse_answer(bytes: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().unwrap();
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
     let length: usize = length.map_or(0, |length| length.parse().unwrap());
     (body.len() >= length).then(|| Answer { status, body: body.to_owned() })
 }

@@ -31,7 +31,8 @@ async fn every_request_captured_from_an_sdk_is_signed_forwarded_and_answered() {
     for (name, request) in captured {
         let answer = ask(daemon.tcp, &request).await;
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
-        let expected = if name.contains("GetSamplingRules") { "SamplingRuleRecords" } else { "SamplingTargetDocuments" };
+        let expected =
+            if name.contains("GetSamplingRules") { "SamplingRuleRecords" } else { "SamplingTargetDocuments" };
         assert!(answer.json()[expected].is_array(), "{name}: {answer:?}");
     }
     assert!(fake.seen().iter().all(|seen| seen.status == 200), "a signature was wrong");
@@ -56,7 +57,10 @@ async fn a_foreign_signature_and_unknown_headers_are_dropped_and_the_body_kept()
     assert_eq!(daemon.post("/SamplingTargets", headers, body).await.status, 200);
     let seen = fake.seen_at("/SamplingTargets").pop().unwrap();
     assert_eq!(seen.body, body.as_bytes());
-    assert!(seen.headers.get("x-amz-security-token").is_none() && seen.headers.get("x-envoy-expected-rq-timeout-ms").is_none());
+    assert!(
+        seen.headers.get("x-amz-security-token").is_none()
+            && seen.headers.get("x-envoy-expected-rq-timeout-ms").is_none()
+    );
     daemon.stop().await;
 }
 
@@ -77,7 +81,10 @@ async fn no_client_waits_two_seconds_for_an_xray_that_hangs() {
     let began = Instant::now();
     for _ in 0..3 {
         let answer = daemon.post("/SamplingTargets", "", "{}").await;
-        assert_eq!((answer.status, answer.json()["__type"].as_str()), (503, Some("ServiceUnavailableException")));
+        assert_eq!(
+            (answer.status, answer.json()["__type"].as_str()),
+            (503, Some("ServiceUnavailableException"))
+        );
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     daemon.stop().await;
@@ -89,7 +96,12 @@ async fn the_last_good_rules_are_given_while_xray_is_away() {
     fake.set_rules(rules("kept", 0.5));
     let daemon = Daemon::beside(&fake);
     until_rules_are_there(&daemon).await;
-    for mode in [Mode::Fail(500, ""), Mode::Fail(429, "ThrottledException"), Mode::Fail(403, "AccessDeniedException"), Mode::Hang] {
+    for mode in [
+        Mode::Fail(500, ""),
+        Mode::Fail(429, "ThrottledException"),
+        Mode::Fail(403, "AccessDeniedException"),
+        Mode::Hang,
+    ] {
         fake.set(mode);
         let answer = daemon.post("/GetSamplingRules", "", "").await;
         assert_eq!(answer.status, 200);
@@ -168,10 +180,18 @@ async fn connections_are_kept_here_and_upstream() {
     until_rules_are_there(&daemon).await;
     let mut stream = TcpStream::connect(daemon.tcp).await.unwrap();
     for _ in 0..5 {
-        stream.write_all(b"POST /SamplingTargets HTTP/1.1\r\nHost: xray-daemon:2000\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        stream
+            .write_all(
+                b"POST /SamplingTargets HTTP/1.1\r\nHost: xray-daemon:2000\r\nContent-Length: 0\r\n\r\n",
+            )
+            .await
+            .unwrap();
         assert_eq!(read_answer(&mut stream).await.status, 200);
     }
-    assert!(fake.seen_at("/SamplingTargets").iter().all(|seen| &seen.body[..] == b"{}"), "an empty body means {{}}");
+    assert!(
+        fake.seen_at("/SamplingTargets").iter().all(|seen| &seen.body[..] == b"{}"),
+        "an empty body means {{}}"
+    );
     daemon.stop().await;
 }
 
@@ -188,7 +208,8 @@ async fn what_no_sdk_asks_is_refused_unless_the_user_wants_it_forwarded() {
 
     let daemon = Daemon::start(config("--proxy-all --allowed-host mesh.internal", &fake.url()));
     until_rules_are_there(&daemon).await;
-    let as_host = |host: &str| format!("POST /CreateGroup HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\n{{}}");
+    let as_host =
+        |host: &str| format!("POST /CreateGroup HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\n{{}}");
     for (host, expected) in [("127.0.0.1:2000", 200), ("mesh.internal", 200), ("rebound.example:2000", 403)] {
         assert_eq!(ask(daemon.tcp, as_host(host).as_bytes()).await.status, expected, "{host}");
     }
@@ -200,8 +221,12 @@ async fn what_no_sdk_asks_is_refused_unless_the_user_wants_it_forwarded() {
 async fn pages_of_foreign_sites_get_nothing() {
     let fake = FakeXRay::start().await;
     let daemon = Daemon::beside(&fake);
-    for headers in ["Origin: https://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n", "Origin: null\r\n"] {
-        assert_eq!(daemon.post("/TraceSegments", headers, r#"{"TraceSegmentDocuments":["x"]}"#).await.status, 403);
+    for headers in ["Origin: https://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n", "Origin: null\r\n"]
+    {
+        assert_eq!(
+            daemon.post("/TraceSegments", headers, r#"{"TraceSegmentDocuments":["x"]}"#).await.status,
+            403
+        );
     }
     assert_eq!(daemon.stop().await.snapshot.totals.received_total(), 0);
 }
@@ -231,7 +256,10 @@ async fn documents_that_find_no_memory_are_told_so_and_not_counted() {
         }
         taken += 1;
     };
-    assert_eq!((refusal.status, refusal.json()["__type"].as_str()), (503, Some("ServiceUnavailableException")));
+    assert_eq!(
+        (refusal.status, refusal.json()["__type"].as_str()),
+        (503, Some("ServiceUnavailableException"))
+    );
     let snapshot = daemon.snapshot();
     assert_eq!((snapshot.totals.received_total(), snapshot.totals.dropped_total()), (taken, 0));
     fake.set(Mode::Take);

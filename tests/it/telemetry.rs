@@ -21,7 +21,10 @@ async fn the_last_record_says_what_was_done_and_what_failed() {
     daemon.stop().await;
     let record = fake.seen_at(PATH).pop().expect("a record was sent").json();
     let failed = fake.seen_at("/TraceSegments").iter().filter(|seen| seen.status == 500).count();
-    assert_eq!((&record["Hostname"], &record["EC2InstanceId"], &record["ResourceARN"]), (&json!("host"), &json!("i-1"), &json!("arn:aws:ec2:x")));
+    assert_eq!(
+        (&record["Hostname"], &record["EC2InstanceId"], &record["ResourceARN"]),
+        (&json!("host"), &json!("i-1"), &json!("arn:aws:ec2:x"))
+    );
     let counts = &record["TelemetryRecords"][0];
     let expected = json!({
         "SegmentsReceivedCount": 51, "SegmentsSentCount": 50, "SegmentsRejectedCount": 1, "SegmentsSpilloverCount": 0,

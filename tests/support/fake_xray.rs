@@ -18,6 +18,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Stands in [`Seen::status`] for a request that never gets an answer.
 pub const NEVER_ANSWERED: u16 = 599;
 
+/// Makes an unprocessed entry of a document, or none.
+pub type Judge = Arc<dyn Fn(&str) -> Option<Value> + Send + Sync>;
+
 /// How it answers PutTraceSegments, and everything else where that makes sense.
 #[derive(Clone)]
 pub enum Mode {
@@ -30,7 +33,7 @@ pub enum Mode {
     /// No answer.
     Hang,
     /// 200 with the entries this function makes of a document.
-    Unprocessed(Arc<dyn Fn(&str) -> Option<Value> + Send + Sync>),
+    Unprocessed(Judge),
     /// 400 when a document contains this text, as X-Ray refuses a whole batch.
     RefuseBatchWith(&'static str, u16),
 }
@@ -112,7 +115,11 @@ impl FakeXRay {
 
     /// All documents that were answered with 200, in the order they came.
     pub fn documents(&self) -> Vec<String> {
-        self.seen_at("/TraceSegments").iter().filter(|seen| seen.status == 200).flat_map(Seen::documents).collect()
+        self.seen_at("/TraceSegments")
+            .iter()
+            .filter(|seen| seen.status == 200)
+            .flat_map(Seen::documents)
+            .collect()
     }
 
     /// Waits until this holds of the requests.
@@ -192,7 +199,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 fn respond(mode: &Mode, target: &str, body: &[u8], inner: &Inner) -> (u16, &'static str, Value) {
     let failed = |status: u16, code: &'static str| (status, code, json!({ "message": "as the test asked" }));
     match mode {
-        Mode::Fail(status, code) => return failed(*status, *code),
+        Mode::Fail(status, code) => return failed(*status, code),
         Mode::Hang => return failed(NEVER_ANSWERED, ""),
         _ => {}
     }
@@ -200,7 +207,9 @@ fn respond(mode: &Mode, target: &str, body: &[u8], inner: &Inner) -> (u16, &'sta
     let documents: Vec<&str> =
         body["TraceSegmentDocuments"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match (target, mode) {
-        ("/TraceSegments", Mode::RefuseBatchWith(text, status)) if documents.iter().any(|one| one.contains(text)) => {
+        ("/TraceSegments", Mode::RefuseBatchWith(text, status))
+            if documents.iter().any(|one| one.contains(text)) =>
+        {
             failed(*status, "InvalidRequestException")
         }
         ("/TraceSegments", Mode::Unprocessed(judge)) => {

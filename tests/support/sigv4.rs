@@ -20,7 +20,8 @@ pub fn verify(method: &str, target: &str, headers: &http::HeaderMap, body: &[u8]
         let found = parts.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
         found.ok_or_else(|| format!("no {name} in {authorization}"))
     };
-    let (credential, signed_headers, signature) = (part("Credential")?, part("SignedHeaders")?, part("Signature")?);
+    let (credential, signed_headers, signature) =
+        (part("Credential")?, part("SignedHeaders")?, part("Signature")?);
     let (access_key, scope) = credential.split_once('/').ok_or("no scope")?;
     if access_key != ACCESS_KEY {
         return Err(format!("unknown access key {access_key}"));
@@ -42,7 +43,8 @@ pub fn verify(method: &str, target: &str, headers: &http::HeaderMap, body: &[u8]
         writeln!(canonical, "{name}:{}", header(name)?.trim()).expect("writing to a String");
     }
     write!(canonical, "\n{signed_headers}\n{}", hex(&Sha256::digest(body))).expect("writing to a String");
-    let to_sign = format!("AWS4-HMAC-SHA256\n{date_time}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
+    let to_sign =
+        format!("AWS4-HMAC-SHA256\n{date_time}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
     let mut key = mac(format!("AWS4{SECRET_KEY}").as_bytes(), date);
     for step in [REGION, "xray", "aws4_request"] {
         key = mac(&key, step);
@@ -58,5 +60,8 @@ fn mac(key: &[u8], message: &str) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String");
+        text
+    })
 }

@@ -55,7 +55,12 @@ struct Counts {
 
 impl Telemetry {
     /// Nothing is asked or sent before [`Telemetry::run`].
-    pub fn new(pipeline: Shared, events: Events, source: TelemetrySource, metadata: Option<Settings>) -> Self {
+    pub fn new(
+        pipeline: Shared,
+        events: Events,
+        source: TelemetrySource,
+        metadata: Option<Settings>,
+    ) -> Self {
         Self { pipeline, events, source, metadata, last: Counts::default(), records: VecDeque::new() }
     }
 

@@ -64,7 +64,8 @@ pub(super) fn judge(body: &[u8], batch: &Batch, events: &Events) -> Outcome {
 /// Finds the document with this id and takes it out, so that two documents with one id are told apart.
 fn take_position(identities: &mut [Option<Identity>], id: Option<&str>) -> Option<(usize, Identity)> {
     let id = id?;
-    let has_id = |identity: &Option<Identity>| identity.as_ref().is_some_and(|known| known.id.as_deref() == Some(id));
+    let has_id =
+        |identity: &Option<Identity>| identity.as_ref().is_some_and(|known| known.id.as_deref() == Some(id));
     let position = identities.iter().position(has_id)?;
     identities[position].take().map(|identity| (position, identity))
 }
@@ -76,8 +77,12 @@ mod tests {
 
     #[track_caller]
     fn check(answer: &str, again: &[usize], refused: usize, throttled: bool) {
-        let documents =
-            [r#"{"id":"a","trace_id":"1"}"#, r#"{"id":"b","trace_id":"2"}"#, "T1Sx", r#"{"id":"b","trace_id":"3"}"#];
+        let documents = [
+            r#"{"id":"a","trace_id":"1"}"#,
+            r#"{"id":"b","trace_id":"2"}"#,
+            "T1Sx",
+            r#"{"id":"b","trace_id":"3"}"#,
+        ];
         let batch = build_body(documents.map(str::as_bytes)).unwrap();
         let expected = Outcome::Answered { again: again.to_vec(), refused, throttled };
         assert_eq!(judge(answer.as_bytes(), &batch, &Events::for_tests()), expected, "{answer}");
