@@ -196,25 +196,31 @@ impl Pipeline {
     }
 
     fn accept(&mut self, now: Instant, document: &[u8]) -> Offer {
+        if let Some(open) = &mut self.open
+            && open.surely_fits(document.len(), self.body_max_bytes)
+        {
+            let pushed = open.push(document);
+            return self.accepted(now, &pushed, false);
+        }
         let room = batch::room_for(document);
         if room > BODY_MAX_BYTES {
             return self.refuse(RefusedReason::TooLarge);
         }
-        let mut closed = false;
-        if self.open.as_ref().is_some_and(|open| !open.fits(room, self.body_max_bytes)) {
-            closed |= self.close_open(now);
-        }
+        let closed = self.open.as_ref().is_some_and(|open| !open.fits(room, self.body_max_bytes))
+            && self.close_open(now);
         let Some(capacity) = self.make_room(room) else {
             self.totals.dropped(DropReason::Memory, 1);
             return Offer::Dropped;
         };
         let open = self.open.get_or_insert_with(|| BatchBuilder::new(&self.pool, now));
         open.grow_to(capacity);
-        let Pushed { how, full } = open.push(document);
-        if full {
-            closed |= self.close_open(now);
-        }
-        let repaired = how == Escaped::Repaired;
+        let pushed = open.push(document);
+        self.accepted(now, &pushed, closed)
+    }
+
+    fn accepted(&mut self, now: Instant, pushed: &Pushed, closed_before: bool) -> Offer {
+        let closed = (pushed.full && self.close_open(now)) || closed_before;
+        let repaired = pushed.how == Escaped::Repaired;
         self.totals.repaired += u64::from(repaired);
         Offer::Accepted { closed, repaired }
     }

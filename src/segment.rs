@@ -6,6 +6,6 @@ mod escape;
 mod header;
 mod identity;
 
-pub use escape::{Escaped, append_escaped, append_escaped_portable, escaped_len};
+pub use escape::{ESCAPED_BYTE_MAX, Escaped, append_escaped, append_escaped_portable, escaped_len_max};
 pub use header::{Datagram, DatagramError};
 pub use identity::{Identity, identify};

@@ -3,7 +3,7 @@
 
 use super::BATCH_DOCUMENTS_MAX;
 use super::budget::{Pool, PooledBody};
-use crate::segment::{Escaped, append_escaped, escaped_len};
+use crate::segment::{ESCAPED_BYTE_MAX, Escaped, append_escaped, escaped_len_max};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ const SLACK_BYTES: usize = 256;
 
 /// Room a document needs in a body, the escaper's spare bytes included. One that is not UTF-8 may need more.
 pub(super) fn room_for(document: &[u8]) -> usize {
-    escaped_len(document).max(document.len() / 4 * 5) + SLACK_BYTES
+    escaped_len_max(document).max(document.len() / 4 * 5) + SLACK_BYTES
 }
 
 /// A batch that still takes documents.
@@ -52,6 +52,13 @@ impl BatchBuilder {
     /// Grows the body to a capacity that was found with [`Self::capacity_for`].
     pub(super) fn grow_to(&mut self, capacity: usize) {
         self.body.edit(|body| body.reserve_exact(capacity.saturating_sub(body.len())));
+    }
+
+    /// Whether a document of this many bytes fits whatever it is made of, so that nobody has to look.
+    pub(super) fn surely_fits(&self, document_bytes: usize, body_max_bytes: usize) -> bool {
+        let length = self.body.bytes().len();
+        let most = document_bytes * ESCAPED_BYTE_MAX + SLACK_BYTES;
+        length + most <= self.body.capacity().min(body_max_bytes)
     }
 
     /// Whether `room` more bytes leave the body under its limit.

@@ -44,7 +44,8 @@ impl Shared {
         let mut pipeline = self.lock();
         for datagram in datagrams {
             let offer = pipeline.offer_datagram(now, datagram);
-            wake |= matches!(offer, Offer::Accepted { closed: true, .. });
+            // A batch may have been closed before its document was dropped.
+            wake |= matches!(offer, Offer::Accepted { closed: true, .. } | Offer::Dropped);
             report(offer, datagram);
         }
         wake |= pipeline.close_due(now);

@@ -153,6 +153,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Whatever happens, every document is in exactly one place: counted out, or in a batch that waits or is out
     /// with the test. Documents are numbered, so that a lost or doubled one shows.
     #[test]

@@ -5,6 +5,7 @@
 
 mod aws_setup;
 mod command_line;
+mod credentials;
 mod forwarding;
 mod health;
 mod receivers;
@@ -13,3 +14,4 @@ mod stopping;
 mod support;
 mod tcp_port;
 mod telemetry;
+mod tls;
