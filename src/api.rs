@@ -14,12 +14,15 @@ mod trace_segments;
 use crate::aws::Aws;
 use crate::config::Http;
 use crate::events::Events;
-use crate::pipeline::Shared;
+use crate::pipeline::{Budget, Charge, Shared};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::{get, post};
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +55,9 @@ pub struct Api {
     health: Health,
     proxy: Proxy,
     http: Http,
+    /// Memory for bodies of documents, and for those of everything else.
+    for_documents: Budget,
+    for_requests: Budget,
     metrics: metrics::Metrics,
 }
 
@@ -61,6 +67,8 @@ impl Api {
         Self {
             proxy: Proxy::new(aws, events.clone()),
             metrics: metrics::Metrics::new(pipeline.clone(), events.clone()),
+            for_requests: Budget::new(http.body_budget_bytes / 4),
+            for_documents: Budget::new(http.body_budget_bytes / 4 * 3),
             pipeline,
             events,
             health,
@@ -86,31 +94,49 @@ impl Api {
             .with_state(api)
     }
 
-    /// Reads a body of at most `max` bytes, charged to the memory budget while it is read and used.
+    /// Reads a body of at most `max` bytes. It is charged as it arrives: a client that announces much and sends
+    /// nothing holds nothing.
     async fn read_body(
         &self,
         request: Request,
         max: usize,
-    ) -> Result<(bytes::Bytes, crate::pipeline::Charge), ApiError> {
-        let declared = request
-            .headers()
-            .get(http::header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > max) {
+        allowance: &Budget,
+    ) -> Result<(Bytes, Charge), ApiError> {
+        let declared =
+            request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: usize| length > max) {
             return Err(ApiError::too_large(max));
         }
-        let charge = self.pipeline.try_charge(declared.unwrap_or(max)).ok_or_else(ApiError::busy)?;
-        let reading = axum::body::to_bytes(request.into_body(), max);
-        match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-            Ok(Ok(body)) => Ok((body, charge)),
-            Ok(Err(_)) => Err(ApiError::too_large(max)),
-            Err(_) => Err(ApiError::invalid("the body did not arrive in time")),
-        }
+        let mut charge = allowance.try_charge(0).ok_or_else(ApiError::busy)?;
+        let mut arriving = request.into_body();
+        let reading = async {
+            let mut body = BytesMut::new();
+            while let Some(frame) = arriving.frame().await {
+                let frame = frame.map_err(|_| ApiError::invalid("the body ended too early"))?;
+                let Ok(part) = frame.into_data() else { continue };
+                if body.len() + part.len() > max {
+                    return Err(ApiError::too_large(max));
+                }
+                if !charge.try_grow(part.len()) {
+                    return Err(ApiError::busy());
+                }
+                body.extend_from_slice(&part);
+            }
+            Ok(body.freeze())
+        };
+        let body = tokio::time::timeout(BODY_TIMEOUT, reading).await;
+        let body = body.unwrap_or_else(|_| Err(ApiError::invalid("the body did not arrive in time")))?;
+        Ok((body, charge))
+    }
+
+    /// The body of a request for X-Ray, which is small. Documents that fill the memory do not keep it out.
+    async fn read_small(&self, request: Request) -> Result<(Bytes, Charge), ApiError> {
+        self.read_body(request, REQUEST_MAX_BYTES, &self.for_requests).await
     }
 }
 
 async fn sampling_rules(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
-    let (body, charge) = api.read_body(request, REQUEST_MAX_BYTES).await?;
+    let (body, charge) = api.read_small(request).await?;
     let answer = api.proxy.sampling_rules(body).await;
     drop(charge);
     answer
@@ -118,7 +144,7 @@ async fn sampling_rules(State(api): State<Arc<Api>>, request: Request) -> Result
 
 async fn forward(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let path = request.uri().path().to_owned();
-    let (body, charge) = api.read_body(request, REQUEST_MAX_BYTES).await?;
+    let (body, charge) = api.read_small(request).await?;
     let answer = api.proxy.forward(http::Method::POST, &path, body).await;
     drop(charge);
     answer
@@ -136,7 +162,7 @@ async fn other(State(api): State<Arc<Api>>, request: Request) -> Result<Response
     })?;
     let target =
         request.uri().path_and_query().map_or(path.as_str(), http::uri::PathAndQuery::as_str).to_owned();
-    let (body, charge) = api.read_body(request, REQUEST_MAX_BYTES).await?;
+    let (body, charge) = api.read_small(request).await?;
     let answer = api.proxy.forward(method, &target, body).await;
     drop(charge);
     answer

@@ -133,15 +133,15 @@ impl App {
         let api =
             Api::new(pipeline.clone(), events.clone(), health.clone(), aws.clone(), config.http.clone());
         let server = Server::new(tcp, api.router())?;
-        let mut server = tokio::spawn(server.run(until(end.subscribe(), Ending::Silent)));
+        let server = tokio::spawn(server.run(until(end.subscribe(), Ending::Counted)));
         let metadata = (!config.aws.local_mode).then(|| config.aws.clone());
         let telemetry = Telemetry::new(pipeline.clone(), events.clone(), config.telemetry.clone(), metadata);
-        let telemetry = tokio::spawn(telemetry.run(aws.clone(), until(end.subscribe(), Ending::Delivered)));
+        let telemetry = tokio::spawn(telemetry.run(aws.clone(), until(end.subscribe(), Ending::Counted)));
         let sink = tokio::spawn(xray::run(
             pipeline.clone(),
             aws,
             events.clone(),
-            until(end.subscribe(), Ending::Over),
+            until(end.subscribe(), Ending::Delivered),
         ));
         let summaries = tokio::spawn(summaries(pipeline.clone(), events));
         let mut search = tokio::spawn(search.run(config.exit_without_region));
@@ -153,28 +153,30 @@ impl App {
             Ok(Err(error)) = &mut search => return Err(error.into()),
         }
         health.enter(Phase::Stopping);
-        let give_up_at = tokio::time::Instant::now() + config.stopping.timeout;
-        linger(&listener, config.stopping.linger, &mut stop).await;
+        let end_at = tokio::time::Instant::now() + config.stopping.timeout;
+        // The last telemetry record needs its moment too.
+        let give_up_at =
+            end_at.checked_sub(LAST_TELEMETRY_TIMEOUT.min(config.stopping.timeout / 4)).unwrap_or(end_at);
+        linger(&listener, config.stopping.linger.min(config.stopping.timeout), &mut stop).await;
         lock(&listener).stop();
-        end.send_replace(Ending::Silent);
-        let _ = (&mut server).await;
-        pipeline.close_open(Instant::now());
+        pipeline.close_intake(Instant::now());
         tokio::select! {
             () = pipeline.drained() => {}
             () = tokio::time::sleep_until(give_up_at) => {}
             () = stop.insisted() => {}
         }
         end.send_replace(Ending::Delivered);
-        let last_telemetry = give_up_at.min(tokio::time::Instant::now() + LAST_TELEMETRY_TIMEOUT);
+        let _ = sink.await;
+        pipeline.drop_waiting();
+        end.send_replace(Ending::Counted);
+        // Health was answered until now; requests under way and the last record get what is left of the time.
+        let last_at = end_at.min(tokio::time::Instant::now() + LAST_TELEMETRY_TIMEOUT);
         tokio::select! {
-            _ = tokio::time::timeout_at(last_telemetry, telemetry) => {}
+            _ = tokio::time::timeout_at(last_at, async { (telemetry.await, server.await) }) => {}
             () = stop.insisted() => {}
         }
-        end.send_replace(Ending::Over);
-        let _ = sink.await;
         search.abort();
         summaries.abort();
-        pipeline.drop_waiting();
         let report = Report { snapshot: pipeline.snapshot() };
         say_end(&report);
         Ok(report)
@@ -185,12 +187,10 @@ impl App {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 enum Ending {
     Running,
-    /// Nothing more is received.
-    Silent,
     /// All is delivered, or the time for it is over.
     Delivered,
-    /// Nothing more is sent.
-    Over,
+    /// What could not be delivered is counted.
+    Counted,
 }
 
 async fn until(mut ended: watch::Receiver<Ending>, wanted: Ending) {
@@ -238,7 +238,7 @@ fn say_start(config: &Config, udp: &UdpSocket, tcp: &TcpListener) {
         version = env!("CARGO_PKG_VERSION"),
         udp = address(udp.local_addr()),
         tcp = address(tcp.local_addr()),
-        budget_mb = config.pipeline.budget_bytes / (1024 * 1024),
+        budget_mb = (config.pipeline.budget_bytes + config.http.body_budget_bytes) / (1024 * 1024),
         "xrayd listens"
     );
     for warning in &config.warnings {

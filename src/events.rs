@@ -33,6 +33,8 @@ struct State {
     proxied: [AtomicU64; Proxied::ALL.len()],
     refused_log: [LogLimit; RefusedReason::ALL.len()],
     memory_log: LogLimit,
+    receive_log: LogLimit,
+    works_log: LogLimit,
     kernel_log: LogLimit,
     send_log: LogLimit,
     unprocessed_log: LogLimit,
@@ -79,6 +81,8 @@ impl Default for Events {
             proxied: Default::default(),
             refused_log: Default::default(),
             memory_log: LogLimit::default(),
+            receive_log: LogLimit::default(),
+            works_log: LogLimit::default(),
             kernel_log: LogLimit::default(),
             send_log: LogLimit::default(),
             unprocessed_log: LogLimit::default(),
@@ -111,16 +115,25 @@ impl Events {
         }
     }
 
-    /// A document was given up for want of memory; the ledger has counted it.
+    /// Documents were given up for want of memory; the ledger has counted them.
     #[cold]
-    pub fn memory_full(&self) {
+    pub fn memory_full(&self, count: usize) {
         if let Some(more) = self.0.memory_log.admit(Instant::now()) {
             let reason = DropReason::Memory.label();
             tracing::error!(
+                count,
                 reason,
                 more,
-                "segment document dropped; raise -m (TotalBufferSizeMB) or see why X-Ray is slow"
+                "segment documents dropped, the oldest first; raise -m (TotalBufferSizeMB) or see why X-Ray is slow"
             );
+        }
+    }
+
+    /// The socket gives an error instead of datagrams.
+    #[cold]
+    pub fn receive_failed(&self, error: &std::io::Error) {
+        if let Some(more) = self.0.receive_log.admit(Instant::now()) {
+            tracing::error!(%error, more, "receiving fails");
         }
     }
 
@@ -160,7 +173,7 @@ impl Events {
 
     /// A batch could not be sent and waits for another try.
     pub fn send_failed(&self, error: &str) {
-        self.0.failing.changed("failing");
+        self.0.failing.changed(error, Instant::now());
         if let Some(more) = self.0.send_log.admit(Instant::now()) {
             tracing::warn!(%error, more, "sending to X-Ray failed; documents wait for another try");
         }
@@ -168,14 +181,14 @@ impl Events {
 
     /// X-Ray took a batch.
     pub fn sending_works(&self) {
-        if self.0.failing.cleared() {
-            self.0.send_log.reset();
+        self.credentials_found();
+        if self.0.failing.cleared() && self.0.works_log.admit(Instant::now()).is_some() {
             tracing::info!("X-Ray takes documents again");
         }
     }
 
-    /// X-Ray refused one document of a batch.
-    pub fn document_unprocessed(
+    /// X-Ray refused one document.
+    pub fn document_refused(
         &self,
         id: Option<&str>,
         trace_id: Option<&str>,
@@ -198,21 +211,27 @@ impl Events {
 
     /// Region or endpoint are not known yet.
     pub fn aws_missing(&self, error: &str) {
-        if self.0.aws.changed(error) {
-            tracing::error!(%error, "X-Ray is not reachable yet; listening, keeping documents, and trying again");
+        if self.0.aws.changed(error, Instant::now()) {
+            tracing::error!(%error, "cannot send to X-Ray yet; listening, keeping documents, and trying again");
         }
     }
 
     /// Region and endpoint are known.
     pub fn aws_found(&self, region: &str, endpoint: &str) {
         self.0.aws.cleared();
-        tracing::info!(region, endpoint, "sending to X-Ray");
+        tracing::info!(region, endpoint, "X-Ray's region and endpoint are known");
     }
 
     /// There are no credentials.
     pub fn credentials_missing(&self, error: &str) {
-        if self.0.credentials.changed(error) {
-            tracing::error!(%error, "no AWS credentials; keeping documents and trying again. Give the task, instance or service account a role with AWSXRayDaemonWriteAccess, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+        // What each of the places looked at said comes behind the first line.
+        let summary = error.lines().next().unwrap_or_default().trim_end_matches(':');
+        if self.0.credentials.changed(summary, Instant::now()) {
+            tracing::error!(
+                error = summary,
+                "no AWS credentials; keeping documents and trying again. Give the task, instance or service account a role with AWSXRayDaemonWriteAccess, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            );
+            tracing::debug!(%error, "where credentials were looked for");
         }
     }
 

@@ -9,21 +9,25 @@ mod rolling;
 use crate::config::{LogFormat, Logging};
 use format::LineFormat;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Lines that wait for a slow reader at most.
 const QUEUE_LINES: usize = 1024;
 
-/// Keeps the log thread; dropped, everything said before is written.
+/// Longest time the end of the program waits for its last lines to be read.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Keeps the log thread; dropped, everything said before is written, unless nobody reads it.
 #[derive(Debug)]
 pub struct Log {
-    lines: Option<SyncSender<Vec<u8>>>,
-    thread: Option<JoinHandle<()>>,
+    lines: SyncSender<Vec<u8>>,
+    written: Receiver<()>,
 }
 
 /// Opens the log and makes it the process's.
@@ -31,33 +35,45 @@ pub struct Log {
 /// # Errors
 /// When the file cannot be opened.
 pub fn open(logging: &Logging) -> io::Result<Log> {
+    if let Some(folder) = logging.path.as_deref().and_then(Path::parent) {
+        // As the official daemon's logger does.
+        std::fs::create_dir_all(folder)?;
+    }
     let output: Box<dyn Write + Send> = match &logging.path {
         None => Box::new(io::stdout()),
-        Some(path) if logging.rotate => Box::new(rolling::RollingFile::open(path, rolling::FILE_MAX_BYTES)?),
+        Some(path) if logging.rotate && !is_special(path) => {
+            Box::new(rolling::RollingFile::open(path, rolling::FILE_MAX_BYTES)?)
+        }
         Some(path) => Box::new(std::fs::OpenOptions::new().create(true).append(true).open(path)?),
     };
     let (lines, receiver) = sync_channel(QUEUE_LINES);
     let lost = Arc::new(AtomicU64::new(0));
     let queue = Queue { lines: lines.clone(), lost: lost.clone() };
     let line_format = LineFormat { json: logging.format == LogFormat::Json };
-    let thread = std::thread::Builder::new()
-        .name("log".to_owned())
-        .spawn(move || write_lines(&receiver, output, &lost))?;
+    let (all_written, written) = sync_channel(1);
+    std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+        write_lines(&receiver, output, &lost);
+        // Nobody waits when this fails.
+        let _ = all_written.send(());
+    })?;
     let layer = tracing_subscriber::fmt::layer().event_format(line_format).with_writer(queue);
     let subscriber = tracing_subscriber::registry().with(OwnCrateOnly { level: logging.level }).with(layer);
     // Already set only when a program that embeds the collector has its own; then that one stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    Ok(Log { lines: Some(lines), thread: Some(thread) })
+    Ok(Log { lines, written })
+}
+
+/// `/dev/stdout`, a named pipe: nothing to be renamed.
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // The subscriber keeps a sender for ever; an empty line is the mark of the end.
-        if let Some(lines) = self.lines.take() {
-            let _ = lines.send(Vec::new());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        // The subscriber keeps a sender for ever; an empty line is the mark of the end. A queue that is full has
+        // a reader that stands still, and will not be waited for.
+        if self.lines.try_send(Vec::new()).is_ok() {
+            let _ = self.written.recv_timeout(LAST_LINES_TIMEOUT);
         }
     }
 }

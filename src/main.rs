@@ -1,5 +1,7 @@
 //! Parses the command line, builds the daemon, waits for its end, and says how it went.
 
+use anyhow::Context;
+use std::path::Path;
 use std::process::ExitCode;
 use xrayd::config::{Config, Environment, Invocation, Verb, help};
 use xrayd::{App, log, shutdown, verbs};
@@ -36,7 +38,10 @@ fn run() -> anyhow::Result<u8> {
 
 /// One thread for everything but receiving: a daemon beside an application should cost one core at most.
 fn daemon(config: Config) -> anyhow::Result<u8> {
-    let log = log::open(&config.logging)?;
+    let log = log::open(&config.logging).with_context(|| {
+        let path = config.logging.path.as_deref().unwrap_or(Path::new("standard output"));
+        format!("cannot write the log (-f, Logging.LogPath) to {}", path.display())
+    })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let (stop_handle, stop) = shutdown::channel();

@@ -75,10 +75,19 @@ pub enum Offer {
     Dropped,
 }
 
-/// There is no room: nothing was taken, nothing counted; the sender may try again later.
+/// Why nothing of an HTTP request was taken. Nothing was counted either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the memory budget is used up")]
-pub struct Full;
+pub enum NotTaken {
+    /// There is no room now; the sender may try again later.
+    #[error("the memory budget is used up; try again later")]
+    Full,
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// A document that no request body can hold.
+    #[error("a segment document is larger than a request to X-Ray can be")]
+    TooLarge,
+}
 
 /// What the sink is to do next.
 #[derive(Debug)]
@@ -133,6 +142,10 @@ pub struct Pipeline {
     gate: Gate,
     /// Whether the next pick prefers a batch that failed before over a fresh one.
     prefer_retry: bool,
+    /// Nothing more is taken over HTTP.
+    intake_closed: bool,
+    /// Dropped for want of memory and not told to the log yet.
+    given_up: usize,
     totals: Totals,
 }
 
@@ -149,6 +162,8 @@ impl Pipeline {
             next_id: 0,
             gate: Gate::new(settings.concurrency, settings.in_flight_max),
             prefer_retry: true,
+            intake_closed: false,
+            given_up: 0,
             totals: Totals::default(),
         }
     }
@@ -170,15 +185,30 @@ impl Pipeline {
     /// Takes the documents of one HTTP request, all or none. Returns whether a batch became ready.
     ///
     /// # Errors
-    /// [`Full`] when they do not fit; HTTP senders can wait, so nothing older is given up for them.
+    /// When they do not fit; HTTP senders can wait, so nothing older is given up for them.
     pub fn offer_documents<'a>(
         &mut self,
         now: Instant,
         documents: impl Iterator<Item = &'a str> + Clone,
-    ) -> Result<bool, Full> {
-        let needed: usize = documents.clone().map(|document| 2 * batch::room_for(document.as_bytes())).sum();
-        if self.budget().available() < needed {
-            return Err(Full);
+    ) -> Result<bool, NotTaken> {
+        if self.intake_closed {
+            return Err(NotTaken::Stopping);
+        }
+        let (mut count, mut room) = (0, 0);
+        for document in documents.clone() {
+            let needed = batch::room_for(document.as_bytes());
+            if needed > BODY_MAX_BYTES {
+                return Err(NotTaken::TooLarge);
+            }
+            count += 1;
+            room += needed;
+        }
+        // Bodies grow by doubling, and each new one has a pooled body's capacity.
+        let open = self.open.as_ref().map_or(0, BatchBuilder::capacity);
+        let bodies =
+            (count / BATCH_DOCUMENTS_MAX + room / self.body_max_bytes + 2) * self.pool.next_capacity();
+        if self.budget().available() < open + 2 * room + bodies {
+            return Err(NotTaken::Full);
         }
         let mut any_closed = false;
         for document in documents {
@@ -209,7 +239,7 @@ impl Pipeline {
         let closed = self.open.as_ref().is_some_and(|open| !open.fits(room, self.body_max_bytes))
             && self.close_open(now);
         let Some(capacity) = self.make_room(room) else {
-            self.totals.dropped(DropReason::Memory, 1);
+            self.give_up(1);
             return Offer::Dropped;
         };
         let open = self.open.get_or_insert_with(|| BatchBuilder::new(&self.pool, now));
@@ -243,8 +273,26 @@ impl Pipeline {
         let Some(oldest) = self.retry.pop_front().or_else(|| self.ready.pop_front()) else {
             return false;
         };
-        self.totals.dropped(DropReason::Memory, oldest.len());
+        self.give_up(oldest.len());
         true
+    }
+
+    fn give_up(&mut self, count: usize) {
+        self.totals.dropped(DropReason::Memory, count);
+        self.given_up += count;
+    }
+
+    /// Documents given up for want of memory since this was asked last, for the log.
+    pub fn take_given_up(&mut self) -> usize {
+        std::mem::take(&mut self.given_up)
+    }
+
+    /// Takes nothing more over HTTP, closes the open batch, and tries at once what waits for another try: the
+    /// daemon is stopping.
+    pub fn close_intake(&mut self, now: Instant) {
+        self.intake_closed = true;
+        self.close_open(now);
+        self.gate.hurry();
     }
 
     /// When the open batch has to be closed, if there is one.

@@ -42,6 +42,12 @@ const CHARGE_PER_DATAGRAM_BYTES: u32 = 2304;
 /// of the one socket they send to.
 const BURST_SPACING: Duration = Duration::from_nanos(500);
 
+/// Longest time a stopping thread takes what the socket still holds: a flood must not hold up the stop.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Pause after an error of the socket.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
+
 /// Longest time without a look at the stop flag and the kernel's drop counter.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 
@@ -226,6 +232,7 @@ struct Receiving<R> {
 impl<R: Receive> Receiving<R> {
     fn run(mut self) {
         let mut next_look = Instant::now() + LOOK_AROUND;
+        let mut stop_at = None;
         loop {
             let now = Instant::now();
             self.control.last_pass_ms.store(self.control.millis(now), Relaxed);
@@ -235,13 +242,9 @@ impl<R: Receive> Receiving<R> {
             }
             let stopping = self.control.stop.load(Relaxed);
             let timeout = if stopping { Duration::ZERO } else { self.timeout(now) };
-            let count = self.receiver.receive(timeout).unwrap_or_else(|error| {
-                // ECONNREFUSED and its like belong to nobody here; anything lasting shows in the log.
-                tracing::debug!(%error, "receive");
-                0
-            });
+            let count = self.receiver.receive(timeout).unwrap_or_else(|error| self.failed(&error));
             self.take_in(count);
-            if stopping && count == 0 {
+            if stopping && (count == 0 || now >= *stop_at.get_or_insert(now + DRAIN_MAX)) {
                 break;
             }
             if !stopping && self.nap_pays(count) {
@@ -251,6 +254,14 @@ impl<R: Receive> Receiving<R> {
             }
         }
         self.count_kernel_drops();
+    }
+
+    /// An error that lasts must not keep a processor busy.
+    fn failed(&self, error: &io::Error) -> usize {
+        self.events.receive_failed(error);
+        #[expect(clippy::disallowed_methods, reason = "there is no event to wait for")]
+        std::thread::sleep(PAUSE_AFTER_ERROR);
+        0
     }
 
     /// A nap costs a wake-up too, so it has to collect more than one datagram: it pays while they come closer
@@ -275,11 +286,14 @@ impl<R: Receive> Receiving<R> {
         if count > 0 {
             self.control.last_datagram_ms.store(self.control.millis(now), Relaxed);
         }
-        self.pipeline.offer_datagrams(now, self.receiver.datagrams(), |offer, datagram| match offer {
-            Offer::Accepted { .. } => {}
-            Offer::Refused(reason) => self.events.datagram_refused(reason, datagram),
-            Offer::Dropped => self.events.memory_full(),
+        let given_up = self.pipeline.offer_datagrams(now, self.receiver.datagrams(), |offer, datagram| {
+            if let Offer::Refused(reason) = offer {
+                self.events.datagram_refused(reason, datagram);
+            }
         });
+        if given_up > 0 {
+            self.events.memory_full(given_up);
+        }
     }
 
     fn count_kernel_drops(&mut self) {

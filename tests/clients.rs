@@ -77,14 +77,22 @@ struct Daemon {
 
 impl Daemon {
     fn start(arguments: &str) -> Self {
+        let keys = [("AWS_ACCESS_KEY_ID", sigv4::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", sigv4::SECRET_KEY)];
+        Self::start_with(&keys, arguments)
+    }
+
+    fn start_with(keys: &[(&str, &str)], arguments: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_xrayd"))
             .args(["-b", "127.0.0.1:0", "-t", "127.0.0.1:0", "-o"])
             .args(arguments.split_ascii_whitespace())
             .env_remove("AWS_REGION")
             .env_remove("AWS_DEFAULT_REGION")
             .env("AWS_CONFIG_FILE", "/nonexistent")
-            .env("AWS_ACCESS_KEY_ID", sigv4::ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", sigv4::SECRET_KEY)
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(keys.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -326,8 +334,19 @@ async fn no_sdk_waits_for_an_x_ray_that_hangs() {
 #[ignore = "needs the SDKs: see tests/clients/README.md"]
 async fn no_sdk_applies_an_error_as_rules() {
     let fake = FakeXRay::start().await;
-    fake.set(Mode::Fail(500, "InternalFailure"));
-    nobody_waits_or_applies_rules(&Daemon::beside(&fake)).await;
+    for (status, code) in [(500, "InternalFailure"), (403, "AccessDeniedException")] {
+        fake.set(Mode::Fail(status, code));
+        nobody_waits_or_applies_rules(&Daemon::beside(&fake)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the SDKs: see tests/clients/README.md"]
+async fn no_sdk_waits_before_credentials_are_known() {
+    let fake = FakeXRay::start().await;
+    let arguments = format!("-n {} --endpoint {}", sigv4::REGION, fake.url());
+    nobody_waits_or_applies_rules(&Daemon::start_with(&[], &arguments)).await;
+    assert!(fake.seen().is_empty(), "nothing is sent unsigned");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 /// Shortest sleep between two looks at what is due.
 const TICK: Duration = Duration::from_micros(200);
 
-/// A generator that was kept from running sends at most what this time would have brought, and lets the rest of
-/// its schedule slip: a burst to catch up with would measure the generator.
-const CATCH_UP: Duration = Duration::from_micros(400);
+/// A generator that was kept from running catches up with what this time would have brought, and with no more
+/// than one system call; it lets the rest of its schedule slip. A larger burst would measure the generator.
+const CATCH_UP: Duration = Duration::from_millis(2);
 
-/// Datagrams of one system call, and different documents there are.
+/// Datagrams of one system call, and different documents there are. Fewer than the smallest receive buffer holds.
 const DOCUMENTS: usize = 64;
 
 /// Sends datagrams to one address.
@@ -62,10 +62,9 @@ impl Generator {
         let mut next = marks.start;
         while next < marks.end {
             let now = Instant::now();
-            let due = marks.start + 1 + count_in(now - start, rate);
-            let due = due.min(marks.end);
+            let due = (marks.start + 1 + count_in(now - start, rate)).min(marks.end);
             if due > next {
-                let most = count_in(CATCH_UP, rate).max(1);
+                let most = count_in(CATCH_UP, rate).clamp(1, DOCUMENTS as u64);
                 let late = (due - next).saturating_sub(most);
                 start += time_of(late, rate);
                 self.send_at_once(next..due - late)?;

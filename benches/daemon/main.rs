@@ -1,7 +1,7 @@
 //! The whole daemon as a process of its own under load, alone or beside other daemons in the same run.
 //!
-//! The daemon runs on core 1; the stand-in for X-Ray and the load generator are threads of this process, on
-//! core 0. Nothing leaves loopback. `benches/README.md` says what each case measures and how to call it.
+//! The daemon has a core for itself; the stand-in for X-Ray and the load generator are threads of this process on
+//! another. Nothing leaves loopback. `benches/README.md` says what each case measures and how to call it.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
 

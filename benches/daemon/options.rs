@@ -92,7 +92,7 @@ fn numbers(list: &str) -> anyhow::Result<Vec<u64>> {
 /// `NAME=PATH`, separated by commas.
 fn others(list: &str) -> anyhow::Result<Vec<Contender>> {
     let other = |entry: &str| match entry.split_once('=') {
-        Some((name, path)) => Ok(Contender::other(name, path)),
+        Some((name, path)) => Contender::other(name, path).with_context(|| format!("OTHER: {entry}")),
         None => bail!("OTHER: {entry:?} is not NAME=PATH"),
     };
     list.split(',').map(other).collect()

@@ -42,9 +42,10 @@ impl Contender {
     }
 
     /// Any daemon with the official one's flags; its receive buffer is what it takes itself.
-    pub(crate) fn other(name: &str, program: &str) -> Self {
-        let program = PathBuf::from(program);
-        Self { name: name.to_owned(), program, flags: Vec::new(), drop_net_admin: false, ours: false }
+    pub(crate) fn other(name: &str, program: &str) -> std::io::Result<Self> {
+        // The daemon runs in a folder of its own.
+        let program = std::path::absolute(program)?;
+        Ok(Self { name: name.to_owned(), program, flags: Vec::new(), drop_net_admin: false, ours: false })
     }
 }
 
@@ -144,8 +145,8 @@ impl Daemon {
     /// The receive buffer it was granted, where it tells: our daemon does, in its metrics.
     pub(crate) fn receive_buffer_bytes(&self) -> Option<u64> {
         let metrics = get(self.tcp, "/metrics").ok()?;
-        let value = metrics.lines().find_map(|line| line.strip_prefix("xrayd_receive_buffer_bytes "))?;
-        value.parse().ok()
+        let line = metrics.lines().find(|line| line.starts_with("xrayd_receive_buffer_bytes"))?;
+        line.split_whitespace().last()?.parse().ok()
     }
 
     /// Whether the kernel lets it use this capability.

@@ -24,7 +24,8 @@ pub(crate) fn median(samples: &[Sample]) -> Sample {
     }
 }
 
-fn middle(mut values: Vec<f64>) -> f64 {
+/// The median.
+pub(crate) fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

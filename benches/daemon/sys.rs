@@ -11,6 +11,17 @@ use std::process::Command;
 /// `CAP_NET_ADMIN` of `linux/capability.h`: its holder may exceed `net.core.rmem_max`.
 pub(crate) const CAP_NET_ADMIN: u8 = 12;
 
+/// The cores this process may run on, in order.
+pub(crate) fn allowed_cores() -> Vec<usize> {
+    // SAFETY: all-zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes at most as many bytes as the set has.
+    let result = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    let most = if result == 0 { 8 * size_of_val(&set) } else { 0 };
+    // SAFETY: `core` is below the number of bits the set has.
+    (0..most).filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect()
+}
+
 /// Binds the calling thread, and every thread it starts from now on, to one core.
 pub(crate) fn pin(core: usize) -> io::Result<()> {
     bind_to(&only(core))

@@ -69,9 +69,16 @@ impl Proxy {
     ) -> Result<Response, ApiError> {
         let signed = self.signed()?;
         let asking = signed.request(method, path, or_empty_object(body), Signed::attempt_timeout());
-        let answer = tokio::time::timeout(self.state.patience(), asking).await;
-        match self.state.note_patience(answer) {
+        let patience = self.state.patience();
+        let answer = tokio::time::timeout(patience, asking).await;
+        match self.state.note_patience(patience, answer) {
+            Ok(answer) if answer.kind() == ErrorKind::NotXRay => {
+                Err(self.state.unavailable(path, "the answer is not X-Ray's"))
+            }
             Ok(answer) => {
+                if answer.credentials_are_bad() {
+                    signed.forget_credentials();
+                }
                 self.state.events.proxied(Proxied::Answered);
                 Ok(pass_on(&answer))
             }
@@ -89,7 +96,7 @@ impl Proxy {
             Err(_) => Err(NOT_YET.to_owned()),
         };
         match answer {
-            Ok(answer) if answer.kind() == ErrorKind::Success || answer.kind() == ErrorKind::BadRequest => {
+            Ok(answer) if holds_rules(&answer) || answer.kind() == ErrorKind::BadRequest => {
                 self.state.events.proxied(Proxied::Answered);
                 Ok(pass_on(&answer))
             }
@@ -97,6 +104,9 @@ impl Proxy {
                 (Some(rules), _) => {
                     self.state.events.proxied(Proxied::Cached);
                     Ok(pass_on(&rules))
+                }
+                (None, Ok(strange)) if matches!(strange.kind(), ErrorKind::NotXRay | ErrorKind::Success) => {
+                    Err(self.state.unavailable(super::SAMPLING_RULES, "the answer is not X-Ray's"))
                 }
                 (None, Ok(refusal)) => {
                     self.state.events.proxied(Proxied::Answered);
@@ -116,12 +126,13 @@ impl Proxy {
 
     async fn ask_for_rules(&self, signed: Arc<Signed>) -> Result<Answer, String> {
         let mut answer = self.state.join_or_ask(signed);
-        let arrived = tokio::time::timeout(self.state.patience(), answer.wait_for(Option::is_some)).await;
+        let patience = self.state.patience();
+        let arrived = tokio::time::timeout(patience, answer.wait_for(Option::is_some)).await;
         let arrived = arrived.map(|found| match found {
             Ok(found) => found.clone().expect("waited for Some"),
             Err(_) => Err("the request was given up".to_owned()),
         });
-        self.state.note_patience(arrived)
+        self.state.note_patience(patience, arrived)
     }
 }
 
@@ -141,8 +152,11 @@ impl State {
         tokio::spawn(async move {
             let body = Bytes::from_static(b"{}");
             let result = signed.post(super::SAMPLING_RULES, body, Signed::attempt_timeout()).await;
+            if result.as_ref().is_ok_and(Answer::credentials_are_bad) {
+                signed.forget_credentials();
+            }
             if let Ok(answer) = &result
-                && answer.kind() == ErrorKind::Success
+                && holds_rules(answer)
             {
                 *lock(&state.rules) = Some((Instant::now(), answer.clone()));
             }
@@ -166,12 +180,18 @@ impl State {
         if impatient { SHORT_DEADLINE } else { DEADLINE }
     }
 
-    /// Remembers whether X-Ray kept the deadline.
+    /// Remembers whether X-Ray kept the deadline. Missing the short one proves nothing: an answer from afar takes
+    /// longer.
     fn note_patience<E: ToString>(
         &self,
+        patience: Duration,
         answer: Result<Result<Answer, E>, tokio::time::error::Elapsed>,
     ) -> Result<Answer, String> {
-        *lock(&self.missed_deadline) = answer.is_err().then(Instant::now);
+        if answer.is_ok() {
+            *lock(&self.missed_deadline) = None;
+        } else if patience == DEADLINE {
+            *lock(&self.missed_deadline) = Some(Instant::now());
+        }
         match answer {
             Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err("X-Ray does not answer in time".to_owned()),
@@ -207,6 +227,16 @@ fn has_next_token(body: &[u8]) -> bool {
     }
     serde_json::from_slice::<serde_json::Value>(body)
         .map_or(true, |body| body.get("NextToken").is_some_and(|token| !token.is_null()))
+}
+
+/// Whether this is what GetSamplingRules answers, and no page of a proxy on the way.
+fn holds_rules(answer: &Answer) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Rules {
+        #[serde(rename = "SamplingRuleRecords")]
+        _records: Vec<serde::de::IgnoredAny>,
+    }
+    answer.kind() == ErrorKind::Success && serde_json::from_slice::<Rules>(&answer.body).is_ok()
 }
 
 fn pass_on(answer: &Answer) -> Response {

@@ -10,8 +10,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// Connections open at once; more wait in the kernel's queue. Hundreds of SDK processes keep one each.
-const CONNECTIONS_MAX: usize = 1024;
+/// Connections that are kept open at once: hundreds of SDK processes keep one each. Half of the usual limit of
+/// open files, so that there are some left for X-Ray.
+const CONNECTIONS_MAX: usize = 512;
+
+/// Connections beyond those, closed after one request: a health check gets through although somebody holds all others.
+const SPARE_CONNECTIONS_MAX: usize = 64;
+
+/// Longest time a spare connection may take to send its request's head.
+const SPARE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest time between two requests on a connection, and to send a request's head. Above the SDKs' polling
 /// interval of 10 s, so that their connections are kept.
@@ -42,16 +49,21 @@ impl Server {
 
     /// Serves until `stop`, then lets requests under way finish.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let (kept, spare) =
+            (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Arc::new(Semaphore::new(SPARE_CONNECTIONS_MAX)));
         let graceful = GracefulShutdown::new();
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = async {
-                let permit =
-                    connections.clone().acquire_owned().await.expect("the semaphore is never closed");
-                (self.listener.accept().await, permit)
+                let (permit, idle) = match kept.clone().try_acquire_owned() {
+                    Ok(permit) => (permit, Some(IDLE_TIMEOUT)),
+                    Err(_) => {
+                        (spare.clone().acquire_owned().await.expect("the semaphore is never closed"), None)
+                    }
+                };
+                (self.listener.accept().await, permit, idle)
             };
-            let (accepted, permit) = tokio::select! {
+            let (accepted, permit, idle) = tokio::select! {
                 () = &mut stop => break,
                 accepted = accepted => accepted,
             };
@@ -62,10 +74,8 @@ impl Server {
             };
             let _ = stream.set_nodelay(true);
             let mut builder = hyper::server::conn::http1::Builder::new();
-            builder
-                .timer(TokioTimer::new())
-                .header_read_timeout(IDLE_TIMEOUT)
-                .max_buf_size(READ_BUFFER_BYTES);
+            builder.timer(TokioTimer::new()).header_read_timeout(idle.unwrap_or(SPARE_TIMEOUT));
+            builder.keep_alive(idle.is_some()).max_buf_size(READ_BUFFER_BYTES);
             let service = TowerToHyperService::new(self.router.clone());
             let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
             tokio::spawn(async move {

@@ -7,12 +7,13 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 
 /// Credentials are renewed this long before they expire.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 
-/// Longest time one search for credentials may take.
-const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time one search for credentials may take. Processes and SSO can be slow; nobody has to wait for it.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// After a renewal failed, the old credentials are used this long before the next try.
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -25,9 +26,11 @@ pub(super) struct CachedCredentials(Arc<State>);
 struct State {
     provider: Option<SharedCredentialsProvider>,
     kept: Mutex<Option<Kept>>,
-    /// Held while searching, so that a hundred requests ask the metadata service once.
-    searching: tokio::sync::Mutex<()>,
+    /// The search that is under way: a hundred requests ask the metadata service once.
+    searching: Mutex<Option<Searching>>,
 }
+
+type Searching = watch::Receiver<Option<Result<Kept, String>>>;
 
 #[derive(Debug, Clone)]
 struct Kept {
@@ -36,9 +39,20 @@ struct Kept {
     renew_at: Option<SystemTime>,
 }
 
+impl Kept {
+    fn new(credentials: Credentials) -> Self {
+        let renew_at = credentials.expiry().map(|expiry| expiry - RENEW_BEFORE);
+        Self { identity: Identity::from(credentials.clone()), renew_at, credentials }
+    }
+
+    fn is_valid(&self, now: SystemTime) -> bool {
+        self.credentials.expiry().is_none_or(|expiry| now < expiry)
+    }
+}
+
 impl CachedCredentials {
     pub(super) fn new(provider: Option<SharedCredentialsProvider>) -> Self {
-        Self(Arc::new(State { provider, kept: Mutex::default(), searching: tokio::sync::Mutex::default() }))
+        Self(Arc::new(State { provider, kept: Mutex::default(), searching: Mutex::default() }))
     }
 
     /// Credentials in the form the signer takes.
@@ -48,57 +62,59 @@ impl CachedCredentials {
 
     /// Forgets what is kept: X-Ray does not take it.
     pub(super) fn forget(&self) {
-        *self.kept() = None;
+        *lock(&self.0.kept) = None;
     }
 
+    /// What is kept while it is valid, renewed behind the caller's back when it is old; else what a search finds.
     async fn get(&self) -> Result<Kept, String> {
-        if let Some(fresh) = self.fresh() {
-            return Ok(fresh);
-        }
-        let _searching = self.0.searching.lock().await;
-        if let Some(fresh) = self.fresh() {
-            return Ok(fresh);
-        }
-        match self.search().await {
-            Ok(credentials) => {
-                let kept = Kept {
-                    identity: Identity::from(credentials.clone()),
-                    renew_at: credentials.expiry().map(|expiry| expiry - RENEW_BEFORE),
-                    credentials,
-                };
-                *self.kept() = Some(kept.clone());
-                Ok(kept)
+        let now = SystemTime::now();
+        if let Some(valid) = lock(&self.0.kept).as_mut().filter(|kept| kept.is_valid(now)) {
+            if valid.renew_at.is_some_and(|at| at <= now) {
+                valid.renew_at = Some(now + RENEW_AGAIN_AFTER);
+                let _ = self.search();
             }
-            Err(error) => self.old_ones().ok_or(error),
+            return Ok(valid.clone());
         }
+        let mut searching = self.search();
+        let found = searching.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        found.unwrap_or_else(|| Err("the search for credentials was given up".to_owned()))
     }
 
-    fn fresh(&self) -> Option<Kept> {
-        let now = SystemTime::now();
-        self.kept().clone().filter(|kept| kept.renew_at.is_none_or(|at| now < at))
+    /// Joins the search that is under way, or begins one. It goes on when its caller has given up waiting.
+    fn search(&self) -> Searching {
+        let mut searching = lock(&self.0.searching);
+        if let Some(under_way) = &*searching {
+            return under_way.clone();
+        }
+        let (found, result) = watch::channel(None);
+        *searching = Some(result.clone());
+        let state = self.0.clone();
+        tokio::spawn(async move {
+            let credentials = state.ask_provider().await.map(Kept::new);
+            if let Ok(kept) = &credentials {
+                *lock(&state.kept) = Some(kept.clone());
+            }
+            *lock(&state.searching) = None;
+            // Nobody waits any more when this fails.
+            let _ = found.send(Some(credentials));
+        });
+        result
     }
+}
 
-    /// Credentials that could not be renewed but have not expired yet.
-    fn old_ones(&self) -> Option<Kept> {
-        let now = SystemTime::now();
-        let mut kept = self.kept();
-        let old = kept.as_mut().filter(|old| old.credentials.expiry().is_some_and(|expiry| now < expiry))?;
-        old.renew_at = Some(now + RENEW_AGAIN_AFTER);
-        Some(old.clone())
-    }
-
-    async fn search(&self) -> Result<Credentials, String> {
-        let Some(provider) = &self.0.provider else { return Err("no provider is configured".to_owned()) };
+impl State {
+    async fn ask_provider(&self) -> Result<Credentials, String> {
+        let Some(provider) = &self.provider else { return Err("no provider is configured".to_owned()) };
         match tokio::time::timeout(SEARCH_TIMEOUT, provider.provide_credentials()).await {
             Ok(Ok(credentials)) => Ok(credentials),
             Ok(Err(error)) => Err(explain(&error)),
             Err(_) => Err(format!("the search took longer than {} s", SEARCH_TIMEOUT.as_secs())),
         }
     }
+}
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
-        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn explain(error: &CredentialsError) -> String {
@@ -164,6 +180,8 @@ mod tests {
             if forget {
                 cached.forget();
             }
+            // A renewal behind our back gets its turn.
+            tokio::task::yield_now().await;
         }
         keys
     }
@@ -174,13 +192,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn are_renewed_five_minutes_before_they_expire() {
-        assert_eq!(keys(Duration::from_secs(299), 9, 2, false).await, ["key-1", "key-2"]);
+    async fn are_renewed_five_minutes_before_they_expire_and_nobody_waits_for_it() {
+        assert_eq!(keys(Duration::from_secs(299), 9, 3, false).await, ["key-1", "key-1", "key-2"]);
     }
 
     #[tokio::test]
     async fn are_used_to_their_end_when_they_cannot_be_renewed() {
         assert_eq!(keys(Duration::from_secs(200), 2, 3, false).await, ["key-1", "key-1", "key-1"]);
+    }
+
+    /// Answers long after its caller has lost patience.
+    #[derive(Debug)]
+    struct Slow;
+
+    impl ProvideCredentials for Slow {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(async {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                Ok(Credentials::new("slow", "secret", None, None, "test"))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_search_goes_on_when_its_caller_has_given_up() {
+        let cached = CachedCredentials::new(Some(SharedCredentialsProvider::new(Slow)));
+        for _ in 0..3 {
+            assert!(tokio::time::timeout(Duration::from_secs(5), cached.get()).await.is_err());
+        }
+        let found = tokio::time::timeout(Duration::from_secs(6), cached.get()).await;
+        assert_eq!(
+            found
+                .expect("the fourth caller joins the first one's search")
+                .unwrap()
+                .credentials
+                .access_key_id(),
+            "slow"
+        );
     }
 
     #[tokio::test]

@@ -134,13 +134,15 @@ pub struct Answer {
     pub headers: http::HeaderMap,
     /// Body as received.
     pub body: bytes::Bytes,
+    /// It complained of our clock, which was set by it.
+    pub clock_corrected: bool,
 }
 
 impl Answer {
     pub(super) fn new(response: http::Response<bytes::Bytes>) -> Self {
         let (head, body) = response.into_parts();
         let code = if head.status.is_success() { None } else { error_code(&head.headers, &body) };
-        Self { status: head.status, code, headers: head.headers, body }
+        Self { status: head.status, code, headers: head.headers, body, clock_corrected: false }
     }
 
     /// The message of an error answer, shortened for a log line. X-Ray's messages do not repeat documents.
@@ -150,10 +152,27 @@ impl Answer {
         message.unwrap_or_default().chars().take(300).collect()
     }
 
+    /// Whether the credentials themselves are bad, so that others have to be found. A permission that is missing
+    /// says nothing about them.
+    pub fn credentials_are_bad(&self) -> bool {
+        matches!(
+            self.code.as_deref(),
+            Some(
+                "ExpiredToken"
+                    | "ExpiredTokenException"
+                    | "UnrecognizedClientException"
+                    | "InvalidClientTokenId"
+                    | "InvalidAccessKeyId"
+            )
+        )
+    }
+
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         if self.status.is_success() {
-            return ErrorKind::Success;
+            // A login page of a proxy on the way is a 200 too.
+            let is_xrays = self.body.is_empty() || self.body.trim_ascii_start().starts_with(b"{");
+            return if is_xrays { ErrorKind::Success } else { ErrorKind::NotXRay };
         }
         self.code.as_deref().and_then(kind_of_code).unwrap_or_else(|| kind_of_status(self.status))
     }
@@ -265,6 +284,8 @@ mod tests {
         check(400, Some("UnrecognizedClientException"), "{}", ErrorKind::Credentials);
         check(403, Some("InvalidSignatureException"), "{}", ErrorKind::ClockSkew);
         check(200, Some("ThrottledException"), "{}", ErrorKind::Success);
+        check(200, None, "", ErrorKind::Success);
+        check(200, None, "<html>Sign in</html>", ErrorKind::NotXRay);
     }
 
     #[test]

@@ -89,8 +89,7 @@ impl Signed {
         self.credentials.identity().await.map(|_| ())
     }
 
-    /// POSTs a JSON body to a path of X-Ray. Credentials that X-Ray refuses are forgotten, and a clock that is
-    /// wrong is corrected, so that the next try has a chance.
+    /// POSTs a JSON body to a path of X-Ray. A clock that is wrong is corrected, so that the next try has a chance.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -117,13 +116,16 @@ impl Signed {
                 ))
             })?;
         let answer = self.client.send(request, limit.saturating_sub(started.elapsed())).await?;
-        let answer = Answer::new(answer);
-        match answer.kind() {
-            ErrorKind::Credentials => self.credentials.forget(),
-            ErrorKind::ClockSkew if !self.correct_clock(&answer) => self.credentials.forget(),
-            _ => {}
+        let mut answer = Answer::new(answer);
+        if answer.kind() == ErrorKind::ClockSkew {
+            answer.clock_corrected = self.correct_clock(&answer);
         }
         Ok(answer)
+    }
+
+    /// Asks for new credentials before the next request: X-Ray does not take these.
+    pub fn forget_credentials(&self) {
+        self.credentials.forget();
     }
 
     /// PutTraceSegments, telemetry and rules all have five seconds.

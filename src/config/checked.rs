@@ -18,6 +18,15 @@ use tracing::level_filters::LevelFilter;
 /// Smallest budget `-m` may name, as in the official daemon (`evaluateBufferMemory`).
 const BUDGET_MIN_MIB: u64 = 3;
 
+/// Requests open at once, as in the official daemon.
+const CONCURRENCY_DEFAULT: usize = 8;
+
+/// The part of the budget that bodies of HTTP requests may use: those who cannot wait, the senders of datagrams,
+/// keep the rest.
+const HTTP_PART: usize = 8;
+const HTTP_MIN_BYTES: usize = 512 * 1024;
+const HTTP_MAX_BYTES: usize = 16 * 1024 * 1024;
+
 /// Smallest receive buffer that may be asked for.
 const RECEIVE_BUFFER_MIN_BYTES: usize = 4 * 1024;
 
@@ -60,8 +69,10 @@ pub struct Listen {
 pub struct Http {
     /// Forward every operation.
     pub proxy_all: bool,
-    /// Host names that are answered besides literals, localhost and our own.
+    /// Host names that are answered besides literals and localhost.
     pub allowed_hosts: Vec<String>,
+    /// Memory for bodies of requests, a part of what `-m` allows.
+    pub body_budget_bytes: usize,
 }
 
 /// Form of the log lines.
@@ -152,12 +163,17 @@ impl Found {
     fn check(&self, environment: &Environment, warnings: Vec<String>) -> Result<Config, ConfigError> {
         let listen = Listen { udp: self.addresses("bind")?, tcp: self.addresses("bind-tcp")? };
         let available = memory::available_bytes();
+        let budget_bytes = self.budget(available)?;
+        let body_budget_bytes = (budget_bytes / HTTP_PART).clamp(HTTP_MIN_BYTES, HTTP_MAX_BYTES);
         Ok(Config {
             udp: self.udp(available)?,
-            pipeline: self.pipeline(available)?,
+            pipeline: pipeline::Settings {
+                budget_bytes: budget_bytes - body_budget_bytes,
+                ..self.pipeline()?
+            },
             aws: self.aws(environment)?,
             telemetry: self.telemetry(environment),
-            http: self.http(&listen)?,
+            http: Http { body_budget_bytes, ..self.http(&listen)? },
             logging: self.logging()?,
             stopping: Stopping {
                 linger: Duration::from_secs(self.number("linger", 0..=3600)?),
@@ -179,42 +195,48 @@ impl Found {
         Ok(udp::Settings { receive_buffer_bytes, nap: self.switch("receive-nap")? })
     }
 
-    fn pipeline(&self, available: Option<u64>) -> Result<pipeline::Settings, ConfigError> {
+    fn budget(&self, available: Option<u64>) -> Result<usize, ConfigError> {
         let asked_mib = self.number("buffer-memory", 0..=1_048_576)?;
         if (1..BUDGET_MIN_MIB).contains(&asked_mib) {
             return Err(
                 self.bad("buffer-memory", "is too little; give at least 3 MB, or 0 for 5 % of the memory")
             );
         }
-        let budget =
-            if asked_mib == 0 { memory::default_budget_bytes(available) } else { asked_mib * 1024 * 1024 };
-        Ok(pipeline::Settings {
-            budget_bytes: to_usize(budget),
-            concurrency: to_usize(self.number("concurrency", 1..=1000)?),
-            in_flight_max: to_usize(self.number("max-in-flight", 1..=10_000)?),
-        })
+        let asked = asked_mib * 1024 * 1024;
+        Ok(to_usize(if asked == 0 { memory::default_budget_bytes(available) } else { asked }))
+    }
+
+    fn pipeline(&self) -> Result<pipeline::Settings, ConfigError> {
+        // 0 means the default, as in the official daemon (`pkg/cfg/cfg.go` `getIntValue`).
+        let concurrency = match self.number("concurrency", 0..=1000)? {
+            0 => CONCURRENCY_DEFAULT,
+            asked => to_usize(asked),
+        };
+        let in_flight_max = to_usize(self.number("max-in-flight", 1..=10_000)?);
+        Ok(pipeline::Settings { budget_bytes: 0, concurrency, in_flight_max })
     }
 
     fn aws(&self, environment: &Environment) -> Result<aws::Settings, ConfigError> {
         let variable = |name: &str| environment.get(name).map(str::to_owned);
         let any = |names: &[&str]| environment.first(names).unwrap_or_default().to_owned();
-        let endpoint = self.text("endpoint").or_else(|| variable("AWS_ENDPOINT_URL_XRAY"));
-        if let Some(endpoint) = &endpoint {
-            let parsed: Option<http::Uri> = endpoint.parse().ok();
-            if !parsed
-                .is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
-            {
-                let setting =
-                    if self.text("endpoint").is_some() { "endpoint" } else { "AWS_ENDPOINT_URL_XRAY" };
-                return Err(self.bad_value(setting, endpoint, "is not an http or https URL"));
-            }
-        }
+        let endpoint = self.endpoint(environment)?;
         let proxy = self.text("proxy-address");
-        if let Some(proxy) = &proxy {
-            let parsed: Option<http::Uri> = proxy.parse().ok();
-            if !parsed.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-                return Err(self.bad("proxy-address", "is not a proxy's URL; write http://HOST:PORT"));
-            }
+        if proxy.as_deref().is_some_and(|proxy| !is_url(proxy, &["http"])) {
+            return Err(self.bad("proxy-address", "is not a proxy's URL; write http://HOST:PORT"));
+        }
+        let region = self.region(environment)?;
+        for name in PROXY_VARIABLES {
+            check_proxy_variable(name, environment)?;
+        }
+        let ca_bundle = variable("AWS_CA_BUNDLE").map(PathBuf::from);
+        if let Some(path) = &ca_bundle
+            && let Err(error) = std::fs::File::open(path)
+        {
+            return Err(bad_variable(
+                "AWS_CA_BUNDLE",
+                &path.display().to_string(),
+                &format!("cannot be read: {error}"),
+            ));
         }
         if self.text("external-id").is_some() && self.text("role-arn").is_none() {
             return Err(ConfigError::Conflict(
@@ -222,7 +244,7 @@ impl Found {
             ));
         }
         Ok(aws::Settings {
-            region: self.text("region").or_else(|| variable("AWS_REGION")),
+            region,
             local_mode: self.switch("local-mode")?,
             endpoint,
             role_arn: self.text("role-arn"),
@@ -230,18 +252,52 @@ impl Found {
             proxy,
             proxy_environment: ProxyEnvironment {
                 https: any(&["HTTPS_PROXY", "https_proxy"]),
-                // Upper case is not read: a CGI server sets it from a request header.
                 http: any(&["http_proxy"]),
                 all: any(&["ALL_PROXY", "all_proxy"]),
                 no: any(&["NO_PROXY", "no_proxy"]),
             },
             no_verify_ssl: self.switch("no-verify-ssl")?,
-            ca_bundle: variable("AWS_CA_BUNDLE").map(PathBuf::from),
+            ca_bundle,
             ecs_metadata_uri: variable("ECS_CONTAINER_METADATA_URI_V4"),
             ecs_metadata_file: variable("ECS_CONTAINER_METADATA_FILE").map(PathBuf::from),
             execution_environment: variable("AWS_EXECUTION_ENV"),
             credentials: None,
         })
+    }
+
+    fn endpoint(&self, environment: &Environment) -> Result<Option<String>, ConfigError> {
+        const REMEDY: &str = "is not an http or https URL";
+        if let Some(endpoint) = self.text("endpoint") {
+            return if is_url(&endpoint, &["http", "https"]) {
+                Ok(Some(endpoint))
+            } else {
+                Err(self.bad("endpoint", REMEDY))
+            };
+        }
+        for name in ["AWS_ENDPOINT_URL_XRAY", "AWS_ENDPOINT_URL"] {
+            match environment.get(name) {
+                Some(endpoint) if is_url(endpoint, &["http", "https"]) => {
+                    return Ok(Some(endpoint.to_owned()));
+                }
+                Some(endpoint) => return Err(bad_variable(name, endpoint, REMEDY)),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn region(&self, environment: &Environment) -> Result<Option<String>, ConfigError> {
+        const REMEDY: &str = "is not a region; eu-central-1 is one";
+        let looks_right = |region: &str| {
+            region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        };
+        if let Some(region) = self.text("region") {
+            return if looks_right(&region) { Ok(Some(region)) } else { Err(self.bad("region", REMEDY)) };
+        }
+        match environment.get("AWS_REGION") {
+            Some(region) if !looks_right(region) => Err(bad_variable("AWS_REGION", region, REMEDY)),
+            region => Ok(region.map(str::to_owned)),
+        }
     }
 
     fn telemetry(&self, environment: &Environment) -> TelemetrySource {
@@ -265,7 +321,7 @@ impl Found {
         let hosts = self.text("allowed-host").unwrap_or_default();
         let allowed_hosts =
             hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty());
-        Ok(Http { proxy_all, allowed_hosts: allowed_hosts.collect() })
+        Ok(Http { proxy_all, allowed_hosts: allowed_hosts.collect(), body_budget_bytes: 0 })
     }
 
     fn logging(&self) -> Result<Logging, ConfigError> {
@@ -328,7 +384,7 @@ impl Found {
             Some(Ok(_)) => {
                 let found = value.to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
                 let found = if found.is_empty() {
-                    Err(self.bad(flag, "names a host that is not known here"))
+                    Err(self.bad(flag, "has a host name that cannot be resolved"))
                 } else {
                     Ok(found)
                 };
@@ -344,12 +400,33 @@ impl Found {
         let (value, source) = self.get(flag);
         ConfigError::Value { setting: source.to_string(), value, remedy: remedy.into() }
     }
+}
 
-    fn bad_value(&self, setting: &'static str, value: &str, remedy: &str) -> ConfigError {
-        let setting =
-            by_flag(setting).map_or_else(|| setting.to_owned(), |_| self.get(setting).1.to_string());
-        ConfigError::Value { setting, value: value.to_owned(), remedy: remedy.to_owned() }
+/// Variables that name a proxy. `HTTP_PROXY` in upper case is not read: a CGI server sets it from a request header.
+const PROXY_VARIABLES: [&str; 5] = ["HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+fn is_url(text: &str, schemes: &[&str]) -> bool {
+    let uri: Option<http::Uri> = text.parse().ok();
+    uri.is_some_and(|uri| {
+        uri.host().is_some() && uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
+    })
+}
+
+/// Only plain proxies are spoken to; another one would look like an X-Ray that is away.
+fn check_proxy_variable(name: &str, environment: &Environment) -> Result<(), ConfigError> {
+    match environment.get(name) {
+        // Without a scheme, curl and Go mean http.
+        Some(proxy) if proxy.contains("://") && !is_url(proxy, &["http"]) => Err(bad_variable(
+            name,
+            proxy,
+            "is not an http:// proxy, the only kind that can be used; give one with -p, or unset it",
+        )),
+        _ => Ok(()),
     }
+}
+
+fn bad_variable(name: &str, value: &str, remedy: &str) -> ConfigError {
+    ConfigError::Value { setting: name.to_owned(), value: value.to_owned(), remedy: remedy.to_owned() }
 }
 
 fn to_usize(value: u64) -> usize {
@@ -422,7 +499,7 @@ mod tests {
         refused("-m lots", &[], None, "-m: \"lots\" is not a whole number from 0 to 1048576");
         refused("-b 127.0.0.1", &[], None, "-b: \"127.0.0.1\" has no port; write HOST:PORT");
         refused("-t 127.0.0.1:x", &[], None, "-t: \"127.0.0.1:x\" has no port from 0 to 65535");
-        refused("-t no-such-host.invalid:1", &[], None, "names a host that is not known here");
+        refused("-t no-such-host.invalid:1", &[], None, "has a host name that cannot be resolved");
         refused("-l loud", &[], None, "-l: \"loud\" is not one of dev, debug");
         refused(
             "-p proxy:3128",
@@ -439,7 +516,32 @@ mod tests {
             None,
             "AWS_ENDPOINT_URL_XRAY: \"here\" is not an http or https URL",
         );
-        refused("", &[], Some("Version: 2\nConcurrency: 0\n"), "Concurrency in ");
+        refused(
+            "",
+            &[("AWS_ENDPOINT_URL", "garbage")],
+            None,
+            "AWS_ENDPOINT_URL: \"garbage\" is not an http or https URL",
+        );
+        refused(
+            "",
+            &[("HTTPS_PROXY", "socks5://proxy:1080")],
+            None,
+            "HTTPS_PROXY: \"socks5://proxy:1080\" is not an http:// proxy",
+        );
+        refused("", &[("AWS_CA_BUNDLE", "/nope")], None, "AWS_CA_BUNDLE: \"/nope\" cannot be read: ");
+        refused("", &[("AWS_REGION", "not a region")], None, "AWS_REGION: \"not a region\" is not a region");
+        refused("-n EU", &[], None, "-n: \"EU\" is not a region");
+        refused("", &[], Some("Version: 2\nConcurrency: -1\n"), "Concurrency in ");
+    }
+
+    #[test]
+    fn http_bodies_get_a_part_of_the_budget_and_documents_the_rest() {
+        let config = load("-m 64").unwrap();
+        assert_eq!((config.http.body_budget_bytes, config.pipeline.budget_bytes), (8 << 20, 56 << 20));
+        let config = load("-m 3").unwrap();
+        assert_eq!((config.http.body_budget_bytes, config.pipeline.budget_bytes), (512 << 10, 2560 << 10));
+        let zero = load_with("", &[], Some("Version: 2\nConcurrency: 0\n")).unwrap();
+        assert_eq!(zero.pipeline.concurrency, 8, "0 means the default, as in the official daemon");
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn reason_for(key: &str) -> &'static str {
         return "this key is not supported any more; remove it";
     }
     let moved = MOVED.iter().find(|(old, _)| *old == key);
-    moved.map_or("no such key; see the README for those there are", |(_, reason)| reason)
+    moved.map_or("no such key; docs/settings.md lists those there are", |(_, reason)| reason)
 }
 
 #[cfg(test)]
@@ -216,7 +216,7 @@ Version: 2
             settings.warnings,
             [
                 "cfg.yaml: ProxyServer.MaxIdleConns has no effect",
-                "cfg.yaml: Regoin: no such key; see the README for those there are"
+                "cfg.yaml: Regoin: no such key; docs/settings.md lists those there are"
             ]
         );
     }

@@ -153,7 +153,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         kind: Kind::Value,
         placeholder: "N",
         default: "8",
-        help: "requests open at once while X-Ray is quick, 1 to 1000",
+        help: "requests open at once while X-Ray is quick, 1 to 1000; 0: 8",
     },
     Setting {
         flag: "endpoint",

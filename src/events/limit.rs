@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// Time between two lines about the same thing.
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// Time before another reason for the same state is said.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// Lets one line through every ten seconds and counts the others.
 #[derive(Debug, Default)]
 pub(super) struct LogLimit(Mutex<LimitState>);
@@ -27,35 +30,44 @@ impl LogLimit {
         state.last = Some(now);
         Some(std::mem::take(&mut state.held_back))
     }
-
-    /// The next event is said at once.
-    pub(super) fn reset(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).last = None;
-    }
 }
 
-/// A state that is said once, when it begins or its reason changes.
+/// A state that is said once, when it begins, and again when its reason changes, but not more than once a minute.
 #[derive(Debug, Default)]
-pub(super) struct Said(Mutex<Option<String>>);
+pub(super) struct Said(Mutex<SaidState>);
+
+#[derive(Debug, Default)]
+struct SaidState {
+    reason: Option<String>,
+    said: Option<Instant>,
+}
 
 impl Said {
-    /// Returns whether this reason is new.
-    pub(super) fn changed(&self, reason: &str) -> bool {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_deref() == Some(reason) {
+    /// Remembers the reason, and returns whether it is to be said.
+    pub(super) fn changed(&self, reason: &str, now: Instant) -> bool {
+        let mut state = self.lock();
+        if state.reason.as_deref() == Some(reason) {
             return false;
         }
-        *current = Some(reason.to_owned());
+        state.reason = Some(reason.to_owned());
+        if state.said.is_some_and(|at| now.duration_since(at) < SAY_AGAIN_AFTER) {
+            return false;
+        }
+        state.said = Some(now);
         true
     }
 
     /// Returns whether there was a reason.
     pub(super) fn cleared(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+        self.lock().reason.take().is_some()
     }
 
     pub(super) fn current(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().reason.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, SaidState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,17 +82,19 @@ mod tests {
         let at = |secs| start + Duration::from_secs(secs);
         let seen: Vec<_> = [0, 1, 9, 10, 11, 30].map(|secs| limit.admit(at(secs))).into();
         assert_eq!(seen, [Some(0), None, None, Some(2), None, Some(1)]);
-        limit.reset();
-        assert_eq!(limit.admit(at(31)), Some(0));
     }
 
     #[test]
-    fn a_state_is_said_again_only_when_its_reason_changes() {
-        let said = Said::default();
-        assert!(said.changed("no region"));
-        assert!(!said.changed("no region"));
-        assert!(said.changed("no credentials"));
+    fn a_state_is_said_when_it_begins_and_not_at_every_change_of_its_reason() {
+        let (said, start) = (Said::default(), Instant::now());
+        let at = |secs| start + Duration::from_secs(secs);
+        assert!(said.changed("no region", at(0)));
+        assert!(!said.changed("no region", at(70)));
+        assert!(said.changed("no credentials", at(70)));
+        assert!(!said.changed("no region", at(71)), "two reasons in turn are no news");
+        assert_eq!(said.current().as_deref(), Some("no region"));
         assert!(said.cleared());
         assert!(!said.cleared());
+        assert!(said.changed("no region", at(140)));
     }
 }

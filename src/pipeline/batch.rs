@@ -14,9 +14,14 @@ const BODY_END: &[u8] = b"\"]}";
 /// Spare bytes the escaper may ask for, and the separators.
 const SLACK_BYTES: usize = 256;
 
-/// Room a document needs in a body, the escaper's spare bytes included. One that is not UTF-8 may need more.
+/// Room a document needs in a body, the escaper's spare bytes included.
 pub(super) fn room_for(document: &[u8]) -> usize {
-    escaped_len_max(document).max(document.len() / 4 * 5) + SLACK_BYTES
+    let mut most = escaped_len_max(document);
+    if std::str::from_utf8(document).is_err() {
+        // Each byte that is not UTF-8 becomes the three bytes of U+FFFD.
+        most += 2 * document.iter().filter(|byte| !byte.is_ascii()).count();
+    }
+    most.max(document.len() / 4 * 5) + SLACK_BYTES
 }
 
 /// A batch that still takes documents.
@@ -78,6 +83,10 @@ impl BatchBuilder {
 
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.body.capacity()
     }
 
     pub(super) fn opened_at(&self) -> Instant {

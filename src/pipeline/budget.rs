@@ -29,7 +29,8 @@ struct BudgetState {
 }
 
 impl Budget {
-    pub(super) fn new(limit: usize) -> Self {
+    /// This many bytes.
+    pub fn new(limit: usize) -> Self {
         Self(Arc::new(BudgetState { limit, used: AtomicUsize::new(0) }))
     }
 
@@ -71,6 +72,15 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Takes more bytes, or none when they are not there.
+    #[must_use = "without the bytes nothing may be kept"]
+    pub fn try_grow(&mut self, more: usize) -> bool {
+        let Some(mut grown) = self.budget.try_charge(more) else { return false };
+        // The bytes move over; the emptied charge gives nothing back.
+        self.bytes += std::mem::take(&mut grown.bytes);
+        true
+    }
+
     fn resize(&mut self, bytes: usize) {
         let used = &self.budget.0.used;
         if bytes >= self.bytes {

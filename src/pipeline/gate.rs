@@ -55,6 +55,11 @@ impl Gate {
         if self.failures > 0 { 1 } else { self.limit }
     }
 
+    /// Does not wait any longer for the next try.
+    pub(super) fn hurry(&mut self) {
+        self.resume_at = None;
+    }
+
     pub(super) fn is_closed(&self, now: Instant) -> bool {
         self.failures > 0 || self.resume_at.is_some_and(|at| at > now)
     }

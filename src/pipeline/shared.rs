@@ -2,7 +2,7 @@
 
 use super::batch::BatchBuilder;
 use super::budget::{Budget, Pool};
-use super::{BATCH_DOCUMENTS_MAX, Batch, Full, Next, Offer, Outcome, Pipeline, Settings, Snapshot};
+use super::{BATCH_DOCUMENTS_MAX, Batch, Next, NotTaken, Offer, Outcome, Pipeline, Settings, Snapshot};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -33,13 +33,15 @@ impl Shared {
         self.0.pipeline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the datagrams of one pass over the socket. `report` sees what became of each.
+    /// Takes the datagrams of one pass over the socket. `report` sees what became of each. Returns how many
+    /// documents were given up for want of memory.
+    #[must_use = "lost documents have to be told"]
     pub fn offer_datagrams<'a>(
         &self,
         now: Instant,
         datagrams: impl Iterator<Item = &'a [u8]>,
         mut report: impl FnMut(Offer, &'a [u8]),
-    ) {
+    ) -> usize {
         let mut wake = false;
         let mut pipeline = self.lock();
         for datagram in datagrams {
@@ -49,21 +51,23 @@ impl Shared {
             report(offer, datagram);
         }
         wake |= pipeline.close_due(now);
+        let given_up = pipeline.take_given_up();
         drop(pipeline);
         if wake {
             self.0.changed.notify_one();
         }
+        given_up
     }
 
     /// Takes the documents of one HTTP request, all or none.
     ///
     /// # Errors
-    /// [`Full`] when the budget has no room for them.
+    /// Why not.
     pub fn offer_documents<'a>(
         &self,
         now: Instant,
         documents: impl Iterator<Item = &'a str> + Clone,
-    ) -> Result<(), Full> {
+    ) -> Result<(), NotTaken> {
         self.lock().offer_documents(now, documents)?;
         // The sink also has to learn of the new deadline.
         self.0.changed.notify_one();
@@ -75,9 +79,9 @@ impl Shared {
         self.lock().deadline()
     }
 
-    /// Closes the open batch now, for a stop.
-    pub fn close_open(&self, now: Instant) {
-        self.lock().close_open(now);
+    /// Takes nothing more over HTTP and closes the open batch: the daemon is stopping.
+    pub fn close_intake(&self, now: Instant) {
+        self.lock().close_intake(now);
         self.0.changed.notify_one();
     }
 
@@ -121,11 +125,6 @@ impl Shared {
     pub fn snapshot(&self) -> Snapshot {
         self.lock().snapshot()
     }
-
-    /// Takes bytes out of the budget for something that is not a batch.
-    pub fn try_charge(&self, bytes: usize) -> Option<super::Charge> {
-        self.lock().budget().clone().try_charge(bytes)
-    }
 }
 
 /// A batch on its way out. Dropped without an outcome, its documents wait again.
@@ -157,6 +156,7 @@ impl Drop for Outgoing {
     fn drop(&mut self) {
         if let Some(batch) = self.batch.take() {
             self.shared.lock().abandon(self.id, batch);
+            self.shared.0.changed.notify_one();
         }
     }
 }

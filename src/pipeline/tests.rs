@@ -63,12 +63,44 @@ fn a_document_that_could_outgrow_a_body_is_refused() {
 }
 
 #[test]
-fn documents_are_offered_all_or_none() {
+fn documents_over_http_are_taken_all_or_none() {
     let mut pipeline = Pipeline::new(&settings(64 * 1024));
     let large = "x".repeat(20_000);
     let three = [large.as_str(); 3];
-    assert_eq!(pipeline.offer_documents(Instant::now(), three.into_iter()), Err(Full));
+    assert_eq!(pipeline.offer_documents(Instant::now(), three.into_iter()), Err(NotTaken::Full));
+    let endless = "\n".repeat(BODY_MAX_BYTES / 6);
+    assert_eq!(
+        pipeline.offer_documents(Instant::now(), ["x", &endless].into_iter()),
+        Err(NotTaken::TooLarge)
+    );
     assert_eq!(pipeline.snapshot().totals, Totals::default());
+    assert_eq!(pipeline.offer_documents(Instant::now(), ["x"].into_iter()), Ok(false));
+    pipeline.close_intake(Instant::now());
+    assert_eq!(pipeline.offer_documents(Instant::now(), ["x"].into_iter()), Err(NotTaken::Stopping));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_next_try() {
+    let (now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    let _ = offer(&mut pipeline, now, "x");
+    pipeline.close_open(now);
+    let (id, batch) = send_next(&mut pipeline, now);
+    pipeline.complete(id, batch, &Outcome::Misconfigured, now, now);
+    assert!(matches!(pipeline.next(now), Next::Wait(Some(_))));
+    pipeline.close_intake(now);
+    assert_eq!(documents(&send_next(&mut pipeline, now).1), ["x"]);
+}
+
+#[test]
+fn documents_given_up_are_told_once() {
+    let (now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(128 * 1024)));
+    for _ in 0..400 {
+        let _ = offer(&mut pipeline, now, &"x".repeat(1000));
+    }
+    let dropped = pipeline.snapshot().totals.dropped_total();
+    assert!(dropped > 0);
+    assert_eq!(pipeline.take_given_up() as u64, dropped);
+    assert_eq!(pipeline.take_given_up(), 0);
 }
 
 #[test]
@@ -172,10 +204,14 @@ proptest! {
                 }
                 Step::Nonsense => { let _ = pipeline.offer_datagram(now, b"nonsense"); }
                 Step::Http(count) => {
-                    let documents: Vec<_> = (0..count as u64).map(|at| format!("{}:", next_number + at)).collect();
+                    let padding = "\"".repeat(count * 100);
+                    let documents: Vec<_> = (0..count as u64).map(|at| format!("{}:{padding}", next_number + at)).collect();
+                    let dropped = pipeline.snapshot().totals.dropped_total();
                     if pipeline.offer_documents(now, documents.iter().map(String::as_str)).is_ok() {
                         next_number += count as u64;
                     }
+                    let now_dropped = pipeline.snapshot().totals.dropped_total();
+                    prop_assert_eq!(now_dropped, dropped, "nothing is given up for HTTP");
                 }
                 Step::Pass(millis) => { now += Duration::from_millis(millis); pipeline.close_due(now); }
                 Step::Take => if let Next::Send(id, batch) = pipeline.next(now) { out.push((id, batch, now)); },
@@ -213,7 +249,9 @@ proptest! {
     fn property_the_budget_is_kept(lengths in proptest::collection::vec(1_usize..60_000, 1..200), budget in 500_000_usize..2_000_000) {
         let (now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(budget)));
         for length in lengths {
-            let _ = offer(&mut pipeline, now, &"\u{1}".repeat(length));
+            let kinds: [&[u8]; 3] = [b"\x01", b"\xff", b"a"];
+            let datagram = [HEADER.as_bytes(), &kinds[length % 3].repeat(length)].concat();
+            let _ = pipeline.offer_datagram(now, &datagram);
             let snapshot = pipeline.snapshot();
             prop_assert!(snapshot.budget_used_bytes <= budget, "{:?}", snapshot);
             prop_assert!(snapshot.balances());

@@ -6,6 +6,7 @@ mod unprocessed;
 use crate::aws::{Answer, Aws, ConnectionError, ErrorKind, SendError, Signed};
 use crate::events::Events;
 use crate::pipeline::{Batch, Outcome, Outgoing, Shared};
+use crate::segment::identify;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
@@ -57,7 +58,14 @@ async fn send(outgoing: Outgoing, signed: Arc<Signed>, events: Events) {
     let answer = signed.post(PATH, body, Signed::attempt_timeout()).await;
     let now = Instant::now();
     let outcome = match answer {
-        Ok(answer) => judge_answer(&answer, outgoing.batch(), &events),
+        Ok(answer) => {
+            if answer.kind() == ErrorKind::Credentials
+                || (answer.kind() == ErrorKind::ClockSkew && !answer.clock_corrected)
+            {
+                signed.forget_credentials();
+            }
+            judge_answer(&answer, outgoing.batch(), &events)
+        }
         Err(error) => judge_error(&error, &events),
     };
     events.batch_tried(outgoing.batch().len(), now - started, &outcome);
@@ -89,13 +97,26 @@ fn judge_answer(answer: &Answer, batch: &Batch, events: &Events) -> Outcome {
         events.connection_failed(kind);
     }
     let kind = answer.kind();
-    if kind != ErrorKind::Success {
-        let code = answer.code.as_deref().unwrap_or("no error code");
-        events.send_failed(&format!(
-            "X-Ray answered {} {code}: {}",
-            answer.status.as_u16(),
-            answer.message()
-        ));
+    let code = answer.code.as_deref();
+    match kind {
+        ErrorKind::Success => {}
+        // Nothing is wrong with X-Ray: the batch is halved until the bad document stands alone.
+        ErrorKind::BadRequest if batch.len() > 1 => {}
+        ErrorKind::BadRequest => {
+            let identity =
+                batch.documents().next().map(|document| identify(&document.unescape())).unwrap_or_default();
+            let message = answer.message();
+            events.document_refused(
+                identity.id.as_deref(),
+                identity.trace_id.as_deref(),
+                code,
+                Some(&message),
+            );
+        }
+        _ => {
+            let (status, code) = (answer.status.as_u16(), code.unwrap_or("no error code"));
+            events.send_failed(&format!("X-Ray answered {status} {code} {}", answer.message()));
+        }
     }
     match kind {
         ErrorKind::Success => {
@@ -105,8 +126,10 @@ fn judge_answer(answer: &Answer, batch: &Batch, events: &Events) -> Outcome {
         ErrorKind::Throttled => Outcome::Throttled,
         // X-Ray may have taken some of the documents before it failed.
         ErrorKind::Transient => Outcome::Failed { delivered: true, timed_out: false },
-        ErrorKind::ClockSkew => Outcome::Failed { delivered: false, timed_out: false },
-        ErrorKind::Credentials | ErrorKind::NotXRay => Outcome::Misconfigured,
+        ErrorKind::ClockSkew if answer.clock_corrected => {
+            Outcome::Failed { delivered: false, timed_out: false }
+        }
+        ErrorKind::ClockSkew | ErrorKind::Credentials | ErrorKind::NotXRay => Outcome::Misconfigured,
         ErrorKind::BadRequest => Outcome::Rejected,
     }
 }

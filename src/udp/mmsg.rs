@@ -49,8 +49,8 @@ struct Arena {
     /// because the kernel writes into it behind the compiler's back.
     buffers: *mut [u8; BUFFER_BYTES],
     headers: Box<[libc::mmsghdr]>,
-    /// What the headers point to; never looked at again.
-    _vectors: Box<[libc::iovec]>,
+    /// What the headers point to; owned in the same way.
+    vectors: *mut libc::iovec,
 }
 
 // SAFETY: the pointers lead to memory that only this value owns.
@@ -61,24 +61,25 @@ impl Arena {
         // Bytes, not arrays: zeroed memory then comes from the system untouched.
         let buffers = vec![0_u8; DATAGRAMS_PER_CALL * BUFFER_BYTES].into_boxed_slice();
         let buffers = Box::into_raw(buffers).cast::<[u8; BUFFER_BYTES]>();
-        let mut vectors: Box<[libc::iovec]> = (0..DATAGRAMS_PER_CALL)
+        let vectors: Box<[libc::iovec]> = (0..DATAGRAMS_PER_CALL)
             .map(|at| libc::iovec {
                 // SAFETY: `at` is below the number of buffers that were allocated.
                 iov_base: unsafe { buffers.add(at) }.cast(),
                 iov_len: BUFFER_BYTES,
             })
             .collect();
-        let headers = vectors
-            .iter_mut()
-            .map(|vector| {
+        let vectors = Box::into_raw(vectors).cast::<libc::iovec>();
+        let headers = (0..DATAGRAMS_PER_CALL)
+            .map(|at| {
                 // SAFETY: all-zero is a valid mmsghdr: null pointers with lengths of 0.
                 let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-                header.msg_hdr.msg_iov = vector;
+                // SAFETY: `at` is below the number of vectors that were allocated.
+                header.msg_hdr.msg_iov = unsafe { vectors.add(at) };
                 header.msg_hdr.msg_iovlen = 1;
                 header
             })
             .collect();
-        Self { buffers, headers, _vectors: vectors }
+        Self { buffers, headers, vectors }
     }
 
     fn datagram(&self, at: usize) -> &[u8] {
@@ -94,8 +95,12 @@ impl Drop for Arena {
     fn drop(&mut self) {
         let bytes = DATAGRAMS_PER_CALL * BUFFER_BYTES;
         let buffers = std::ptr::slice_from_raw_parts_mut(self.buffers.cast::<u8>(), bytes);
-        // SAFETY: made by `Box::into_raw` from a slice of this length, and not freed before.
-        drop(unsafe { Box::from_raw(buffers) });
+        let vectors = std::ptr::slice_from_raw_parts_mut(self.vectors, DATAGRAMS_PER_CALL);
+        // SAFETY: both were made by `Box::into_raw` from slices of these lengths, and not freed before.
+        unsafe {
+            drop(Box::from_raw(buffers));
+            drop(Box::from_raw(vectors));
+        }
     }
 }
 

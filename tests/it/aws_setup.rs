@@ -100,3 +100,20 @@ async fn an_endpoint_that_is_not_xray_keeps_the_documents() {
     daemon.until("a failed try", |snapshot| snapshot.waiting.retry == 50).await;
     assert_eq!(daemon.stop().await.dropped_at_stop(), 50);
 }
+
+#[tokio::test]
+async fn a_login_page_with_status_200_takes_no_documents_and_is_no_rules() {
+    let url = serve(Router::new().fallback(any(|| async { "<html>Sign in</html>" }))).await;
+    let daemon = Daemon::start(config("--shutdown-timeout 0", &url));
+    daemon.send_numbered(50).await;
+    daemon.until("a failed try", |snapshot| snapshot.waiting.retry == 50).await;
+    for path in ["/GetSamplingRules", "/SamplingTargets"] {
+        let answer = daemon.post(path, "", "{}").await;
+        assert_eq!(
+            (answer.status, answer.json()["__type"].as_str()),
+            (503, Some("ServiceUnavailableException")),
+            "{path}"
+        );
+    }
+    assert_eq!(daemon.stop().await.dropped_at_stop(), 50);
+}

@@ -195,3 +195,31 @@ fn without_credentials_it_says_so_once_and_goes_on() {
     assert_eq!(lines().iter().filter(|line| said(line)).count(), 1);
     assert!(lines().iter().all(|line| line["time"].is_string() && line["level"].is_string()));
 }
+
+#[test]
+fn a_log_nobody_reads_does_not_hold_up_the_end() {
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let arguments = format!(
+        "-l dev -o -n x --endpoint http://127.0.0.1:1 --linger 0 --shutdown-timeout 0 -b {port} -t 127.0.0.1:0"
+    );
+    let mut child = xrayd(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Each refused connection and each batch is a line or more; the pipe holds 64 KB and the queue 1,024 lines.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(3) {
+        let _ = sender.send_to(&[crate::support::HEADER, b"{}"].concat(), port);
+    }
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let asked = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(asked.elapsed() < std::time::Duration::from_secs(10), "it hangs");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_log_file_that_cannot_be_written_is_named() {
+    let (code, _, error) = run(&mut xrayd("-n x -b 127.0.0.1:0 -t 127.0.0.1:0 -f /proc/none/x.log"));
+    assert_eq!(code, Some(1));
+    assert!(error.contains("-f, Logging.LogPath") && error.contains("/proc/none/x.log"), "{error}");
+}

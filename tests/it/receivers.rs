@@ -34,7 +34,7 @@ async fn through(start: impl FnOnce(UdpSocket, Shared) -> Listener) -> (Snapshot
     }
     assert!(listener.is_alive());
     listener.stop();
-    pipeline.close_open(Instant::now());
+    pipeline.close_intake(Instant::now());
     let snapshot = pipeline.snapshot();
     let mut bodies = Vec::new();
     while let Ok(outgoing) = pipeline.next(Instant::now()) {
@@ -61,7 +61,6 @@ async fn both_receivers_give_the_same_bodies_and_counts() {
     assert!(quick.1 == portable.1, "the bodies differ");
 }
 
-/// A process that may not raise the buffer gets what the system allows, and the thread says how much.
 #[tokio::test]
 async fn a_stopped_listener_has_taken_everything_the_socket_held() {
     let pipeline = Shared::new(&SETTINGS);

@@ -62,3 +62,47 @@ async fn asked_a_second_time_it_ends_at_once() {
     assert_eq!(report.dropped_at_stop(), 10);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn while_it_delivers_it_answers_for_its_health_and_takes_nothing_more() {
+    let fake = FakeXRay::start().await;
+    fake.set(Mode::Hang);
+    let daemon = Daemon::start(config("--shutdown-timeout 60", &fake.url()));
+    daemon.send_numbered(10).await;
+    daemon.ask_to_stop();
+    // The UDP port is given up first.
+    let gone = async {
+        while std::net::UdpSocket::bind(daemon.udp).is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, gone).await.unwrap();
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+    assert_eq!(daemon.get("/readyz").await.status, 503);
+    let answer = daemon.post("/TraceSegments", "", r#"{"TraceSegmentDocuments":["late"]}"#).await;
+    assert!(answer.status == 503 && answer.body.contains("stopping"), "{answer:?}");
+    let report = daemon.stop().await;
+    assert_eq!((report.snapshot.totals.received_total(), report.dropped_at_stop()), (10, 10));
+}
+
+#[tokio::test]
+async fn a_sender_that_never_pauses_does_not_hold_up_the_end() {
+    let fake = FakeXRay::start().await;
+    let daemon = Daemon::start(config("--linger 1 --shutdown-timeout 2", &fake.url()));
+    let (to, over) = (daemon.udp, std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let flood = std::thread::spawn({
+        let over = over.clone();
+        move || {
+            let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = sender.send_to(b"{\"format\":\"json\",\"version\":1}\n{}", to);
+            }
+        }
+    });
+    daemon.until_received(1000).await;
+    let began = Instant::now();
+    daemon.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    flood.join().unwrap();
+}

@@ -247,7 +247,7 @@ async fn documents_that_find_no_memory_are_told_so_and_not_counted() {
     let fake = FakeXRay::start().await;
     fake.set(Mode::Fail(500, ""));
     let daemon = Daemon::start(config("-m 3", &fake.url()));
-    let body = serde_json::json!({ "TraceSegmentDocuments": ["x".repeat(500_000)] }).to_string();
+    let body = serde_json::json!({ "TraceSegmentDocuments": ["x".repeat(150_000)] }).to_string();
     let mut taken = 0;
     let refusal = loop {
         let answer = daemon.post("/TraceSegments", "", &body).await;
@@ -264,4 +264,81 @@ async fn documents_that_find_no_memory_are_told_so_and_not_counted() {
     assert_eq!((snapshot.totals.received_total(), snapshot.totals.dropped_total()), (taken, 0));
     fake.set(Mode::Take);
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_stalls_takes_no_memory_from_datagrams() {
+    let fake = FakeXRay::start().await;
+    let daemon = Daemon::start(config("-m 4", &fake.url()));
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(daemon.tcp).await.unwrap();
+        stream
+            .write_all(b"POST /TraceSegments HTTP/1.1\r\nHost: x\r\nContent-Length: 190000\r\n\r\n[")
+            .await
+            .unwrap();
+        stalled.push(stream);
+    }
+    daemon.send_numbered(1000).await;
+    assert_eq!(fake.until_documents(1000).await.len(), 1000);
+    drop(stalled);
+    assert_eq!(daemon.stop().await.snapshot.totals.dropped_total(), 0);
+}
+
+#[tokio::test]
+async fn rules_are_given_while_the_memory_for_documents_is_full() {
+    let fake = FakeXRay::start().await;
+    let daemon = Daemon::start(config("-m 3 --shutdown-timeout 0", &fake.url()));
+    until_rules_are_there(&daemon).await;
+    fake.set(Mode::Fail(500, ""));
+    let large = "x".repeat(50_000);
+    while daemon.snapshot().totals.dropped_total() == 0 {
+        let received = daemon.snapshot().totals.received_total();
+        daemon.send(&large);
+        daemon.until_received(received + 1).await;
+    }
+    assert_eq!(daemon.post("/GetSamplingRules", "", "{}").await.status, 200);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_xray_that_is_far_away_is_heard_again_after_it_hung() {
+    let fake = FakeXRay::start().await;
+    let daemon = Daemon::beside(&fake);
+    until_rules_are_there(&daemon).await;
+    fake.set(Mode::Hang);
+    assert_eq!(daemon.post("/SamplingTargets", "", "{}").await.status, 503);
+    // Longer than the patience of the next few seconds, shorter than that of an ordinary day.
+    fake.set(Mode::TakeAfter(Duration::from_millis(250)));
+    let began = Instant::now();
+    while daemon.post("/SamplingTargets", "", "{}").await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(10), "asking again and again must not keep it deaf");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn somebody_who_holds_all_connections_does_not_hide_the_daemons_health() {
+    let fake = FakeXRay::start().await;
+    let daemon = Daemon::beside(&fake);
+    let mut held = Vec::new();
+    for _ in 0..560 {
+        held.push(TcpStream::connect(daemon.tcp).await.unwrap());
+    }
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+    drop(held);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn more_documents_than_anybody_sends_at_once_are_refused_before_they_cost_memory() {
+    let fake = FakeXRay::start().await;
+    let daemon = Daemon::beside(&fake);
+    let body = serde_json::json!({ "TraceSegmentDocuments": vec!["x"; 1001] }).to_string();
+    let answer = daemon.post("/TraceSegments", "", &body).await;
+    assert!(answer.status == 400 && answer.body.contains("more than 1000"), "{answer:?}");
+    let large = serde_json::json!({ "TraceSegmentDocuments": ["\n".repeat(700_000)] }).to_string();
+    let answer = daemon.post("/TraceSegments", "", &large).await;
+    assert!(answer.status == 400 && answer.body.contains("larger than a request"), "{answer:?}");
+    assert_eq!(daemon.stop().await.snapshot.totals.received_total(), 0);
 }

@@ -78,7 +78,9 @@ impl Telemetry {
             if !self.records.is_empty()
                 && let Some(signed) = aws.get()
             {
-                self.ask_instance().await;
+                if !stopping {
+                    self.ask_instance().await;
+                }
                 self.send(&signed).await;
             }
         }

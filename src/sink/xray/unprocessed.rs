@@ -48,7 +48,7 @@ pub(super) fn judge(body: &[u8], batch: &Batch, events: &Events) -> Outcome {
             }
             found => {
                 refused += 1;
-                events.document_unprocessed(
+                events.document_refused(
                     entry.id.as_deref(),
                     found.and_then(|(_, identity)| identity.trace_id).as_deref(),
                     entry.error_code.as_deref(),
