@@ -2,7 +2,7 @@
 
 use crate::api::{self, Api, Health, Phase, Server};
 use crate::aws::{self, SetupError};
-use crate::config::Config;
+use crate::config::{Config, Stopping};
 use crate::events::Events;
 use crate::pipeline::{DropReason, Shared, Snapshot};
 use crate::shutdown::Stop;
@@ -13,6 +13,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Silence after which a stopping daemon believes that the last sender has gone: ECS signals all containers of
 /// a task together.
@@ -120,7 +121,34 @@ impl App {
     /// # Errors
     /// When it cannot start, or finds no region and was told to exit then.
     pub async fn run(self, mut stop: Stop) -> Result<Report, AppError> {
-        let Self { config, udp, tcp, pipeline, events } = self;
+        let stopping = self.config.stopping.clone();
+        let mut rooms = Rooms::start(self)?;
+        tokio::select! {
+            () = stop.requested() => {}
+            // The search ends only when it was told to give up.
+            Ok(Err(error)) = &mut rooms.search => return Err(error.into()),
+        }
+        Ok(rooms.end(&stopping, stop).await)
+    }
+}
+
+/// A running daemon. Dropped, its tasks end by themselves.
+struct Rooms {
+    pipeline: Shared,
+    listener: Arc<Mutex<Listener>>,
+    health: Health,
+    /// How far the end has come; every task but the search ends by it.
+    ending: watch::Sender<Ending>,
+    server: JoinHandle<()>,
+    sink: JoinHandle<()>,
+    telemetry: JoinHandle<()>,
+    summaries: JoinHandle<()>,
+    search: JoinHandle<Result<(), SetupError>>,
+}
+
+impl Rooms {
+    fn start(app: App) -> Result<Self, AppError> {
+        let App { config, udp, tcp, pipeline, events } = app;
         say_start(&config, &udp, &tcp);
         let listener = Listener::start(udp, &config.udp, pipeline.clone(), events.clone())?;
         let listener = Arc::new(Mutex::new(listener));
@@ -129,57 +157,52 @@ impl App {
             Health::new(move || lock(&listener).is_alive())
         };
         let (aws, search) = aws::search(config.aws.clone(), events.clone());
-        let end = watch::Sender::new(Ending::Running);
+        let ending = watch::Sender::new(Ending::Running);
+        let at = |wanted| until(ending.subscribe(), wanted);
+
         let api =
             Api::new(pipeline.clone(), events.clone(), health.clone(), aws.clone(), config.http.clone());
-        let server = Server::new(tcp, api.router())?;
-        let server = tokio::spawn(server.run(until(end.subscribe(), Ending::Counted)));
+        let server = tokio::spawn(Server::new(tcp, api.router())?.run(at(Ending::Counted)));
         let metadata = (!config.aws.local_mode).then(|| config.aws.clone());
         let telemetry = Telemetry::new(pipeline.clone(), events.clone(), config.telemetry.clone(), metadata);
-        let telemetry = tokio::spawn(telemetry.run(aws.clone(), until(end.subscribe(), Ending::Counted)));
-        let sink = tokio::spawn(xray::run(
-            pipeline.clone(),
-            aws,
-            events.clone(),
-            until(end.subscribe(), Ending::Delivered),
-        ));
-        let summaries = tokio::spawn(summaries(pipeline.clone(), events));
-        let mut search = tokio::spawn(search.run(config.exit_without_region));
+        let telemetry = tokio::spawn(telemetry.run(aws.clone(), at(Ending::Counted)));
+        let sink = tokio::spawn(xray::run(pipeline.clone(), aws, events.clone(), at(Ending::Delivered)));
+        let summaries = tokio::spawn(summaries(pipeline.clone(), events, at(Ending::Counted)));
+        let search = tokio::spawn(search.run(config.exit_without_region));
         health.enter(Phase::Running);
+        Ok(Self { pipeline, listener, health, ending, server, sink, telemetry, summaries, search })
+    }
 
-        tokio::select! {
-            () = stop.requested() => {}
-            // The search ends only when it was told to give up.
-            Ok(Err(error)) = &mut search => return Err(error.into()),
-        }
-        health.enter(Phase::Stopping);
-        let end_at = tokio::time::Instant::now() + config.stopping.timeout;
+    /// Receives until the senders are silent, delivers, counts what could not be delivered, and says so.
+    async fn end(self, stopping: &Stopping, mut stop: Stop) -> Report {
+        self.health.enter(Phase::Stopping);
+        let end_at = tokio::time::Instant::now() + stopping.timeout;
         // The last telemetry record needs its moment too.
-        let give_up_at =
-            end_at.checked_sub(LAST_TELEMETRY_TIMEOUT.min(config.stopping.timeout / 4)).unwrap_or(end_at);
-        linger(&listener, config.stopping.linger.min(config.stopping.timeout), &mut stop).await;
-        lock(&listener).stop();
-        pipeline.close_intake(Instant::now());
+        let last_record = LAST_TELEMETRY_TIMEOUT.min(stopping.timeout / 4);
+        let give_up_at = end_at.checked_sub(last_record).unwrap_or(end_at);
+        linger(&self.listener, stopping.linger.min(stopping.timeout), &mut stop).await;
+        lock(&self.listener).stop();
+        self.pipeline.close_intake(Instant::now());
         tokio::select! {
-            () = pipeline.drained() => {}
+            () = self.pipeline.drained() => {}
             () = tokio::time::sleep_until(give_up_at) => {}
             () = stop.insisted() => {}
         }
-        end.send_replace(Ending::Delivered);
-        let _ = sink.await;
-        pipeline.drop_waiting();
-        end.send_replace(Ending::Counted);
+        self.ending.send_replace(Ending::Delivered);
+        let _ = self.sink.await;
+        self.pipeline.drop_waiting();
+        self.ending.send_replace(Ending::Counted);
         // Health was answered until now; requests under way and the last record get what is left of the time.
         let last_at = end_at.min(tokio::time::Instant::now() + LAST_TELEMETRY_TIMEOUT);
         tokio::select! {
-            _ = tokio::time::timeout_at(last_at, async { (telemetry.await, server.await) }) => {}
+            _ = tokio::time::timeout_at(last_at, async { (self.telemetry.await, self.server.await) }) => {}
             () = stop.insisted() => {}
         }
-        search.abort();
-        summaries.abort();
-        let report = Report { snapshot: pipeline.snapshot() };
+        let _ = self.summaries.await;
+        self.search.abort();
+        let report = Report { snapshot: self.pipeline.snapshot() };
         say_end(&report);
-        Ok(report)
+        report
     }
 }
 
@@ -215,12 +238,16 @@ async fn linger(listener: &Mutex<Listener>, most: Duration, stop: &mut Stop) {
     }
 }
 
-async fn summaries(pipeline: Shared, events: Events) {
+async fn summaries(pipeline: Shared, events: Events, stop: impl Future<Output = ()>) {
     let mut ticks =
         tokio::time::interval_at(tokio::time::Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
     let mut before = pipeline.snapshot();
+    let mut stop = std::pin::pin!(stop);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            () = &mut stop => return,
+            _ = ticks.tick() => {}
+        }
         let now = pipeline.snapshot();
         events.summary(&now, &before);
         before = now;
