@@ -3,7 +3,7 @@
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use xrayd::events::Events;
 use xrayd::pipeline::{Outcome, Settings, Shared};
 use xrayd::udp::{self, Listener};
 
-/// Datagrams the receive thread takes in one pass.
+/// Datagrams the receive thread takes in one pass. They come again in the next one, as the thread's buffers do.
 const PASS: usize = 64;
 
-/// Datagrams of one iteration: 25 passes, 32 full batches.
-const DATAGRAMS: usize = 1600;
+/// Passes of one iteration: 32 full batches.
+const PASSES: usize = 25;
 
 /// Datagrams the socket may hold unread: fewer than fit the smallest buffer a system grants.
-const UNREAD_MAX: u64 = 32;
+const UNREAD_MAX: usize = 32;
 
 /// A datagram that takes longer from one socket to the other is lost.
 const LOST_AFTER: Duration = Duration::from_secs(10);
@@ -36,6 +36,12 @@ fn take_all(pipeline: &Shared, answered: &Outcome, now: Instant) {
     }
 }
 
+/// Documents and bytes of one iteration.
+fn throughput(pass: &[Vec<u8>]) -> Throughput {
+    let bytes: usize = pass.iter().map(Vec::len).sum();
+    Throughput::ElementsAndBytes { elements: (PASSES * pass.len()) as u64, bytes: (PASSES * bytes) as u64 }
+}
+
 fn answered() -> Outcome {
     Outcome::Answered { again: Vec::new(), refused: 0, throttled: false }
 }
@@ -43,12 +49,12 @@ fn answered() -> Outcome {
 fn from_memory(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pipeline/shared, 64 datagrams a pass");
     for (size, bytes) in SIZES {
-        let datagrams = support::datagrams(DATAGRAMS, bytes);
+        let pass = support::datagrams(PASS, bytes);
         let (pipeline, answered) = (shared(), answered());
-        group.throughput(support::throughput(&datagrams));
+        group.throughput(throughput(&pass));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
             bencher.iter(|| {
-                for pass in datagrams.chunks(PASS) {
+                for _ in 0..PASSES {
                     let now = Instant::now();
                     let given_up =
                         pipeline.offer_datagrams(now, pass.iter().map(Vec::as_slice), |offer, _| {
@@ -76,18 +82,20 @@ fn from_loopback(criterion: &mut Criterion) {
     let received = || pipeline.snapshot().totals.received_total();
 
     let mut group = criterion.benchmark_group("pipeline/loopback, receive thread without nap");
-    let datagrams = support::datagrams(DATAGRAMS, support::USUAL_BYTES);
-    group.throughput(support::throughput(&datagrams));
+    let pass = support::datagrams(PASS, support::USUAL_BYTES);
+    group.throughput(throughput(&pass));
     group.bench_function(BenchmarkId::from_parameter("1.3 KB"), |bencher| {
         bencher.iter(|| {
             let mut sent = received();
-            for half_window in datagrams.chunks(usize::try_from(UNREAD_MAX / 2).expect("a small number")) {
-                for datagram in half_window {
-                    sender.send(datagram).expect("loopback takes every datagram");
-                    sent += 1;
+            for _ in 0..PASSES {
+                for part in pass.chunks(UNREAD_MAX / 2) {
+                    for datagram in part {
+                        sender.send(datagram).expect("loopback takes every datagram");
+                    }
+                    sent += part.len() as u64;
+                    wait_until(|| received() + (UNREAD_MAX / 2) as u64 >= sent);
+                    take_all(&pipeline, &answered, Instant::now());
                 }
-                wait_until(|| received() + UNREAD_MAX / 2 >= sent);
-                take_all(&pipeline, &answered, Instant::now());
             }
             wait_until(|| received() == sent);
             take_all(&pipeline, &answered, Instant::now());

@@ -56,14 +56,15 @@ pub(crate) fn datagram(document: &str) -> Vec<u8> {
 pub(crate) fn document(bytes: usize, seed: u64) -> String {
     let mut draw = Draw(fastrand::Rng::with_seed(seed));
     let mut segment = segment(&mut draw);
+    let mut length = segment.to_string().len();
     let mut subsegments = Vec::new();
     for turn in 0.. {
-        subsegments.push(subsegment(&mut draw, turn));
-        segment["subsegments"] = subsegments.clone().into();
-        if segment.to_string().len() > bytes {
-            subsegments.pop();
+        let next = subsegment(&mut draw, turn);
+        length += next.to_string().len() + ",".len();
+        if length > bytes {
             break;
         }
+        subsegments.push(next);
     }
     segment["subsegments"] = subsegments.into();
     let missing = bytes.checked_sub(segment.to_string().len()).expect("no document is as small as that");
