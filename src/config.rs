@@ -1,7 +1,7 @@
 //! Flags, cfg.yaml and environment become one checked [`Config`]. The only room that reads the environment
 //! (and [`crate::address`] its one variable).
 //!
-//! Every setting is described once, in [`settings`]: its flag, its environment variable, its key in cfg.yaml,
+//! Every setting is described once, in `settings`: its flag, its environment variable, its key in cfg.yaml,
 //! its default and its help all come from there. The flags follow Go's `flag` package, which the official
 //! daemon uses: one or two dashes, `-n=us-east-1` or `-n us-east-1`, the last of several wins. No argument parser
 //! crate reads long flags behind a single dash, so that part is our own.

@@ -10,8 +10,8 @@
 //!
 //! `waiting` is counted at the queues each time a snapshot is taken; it is never derived from the rest.
 //!
-//! The door for a disk spool is [`Pipeline::keep_for_later`] (a batch whose try failed) and
-//! [`Pipeline::evict_oldest`] (no memory left): both decide what happens to a batch that cannot go now.
+//! The door for a disk spool is `Pipeline::keep_for_later` (a batch whose try failed) and
+//! `Pipeline::evict_oldest` (no memory left): both decide what happens to a batch that cannot go now.
 
 mod batch;
 mod budget;

@@ -42,7 +42,7 @@ pub enum DatagramError {
 }
 
 impl DatagramError {
-    /// Every variant, in the order of [`Self::index`].
+    /// Every variant, in the order they are counted in.
     pub const ALL: [Self; 5] =
         [Self::Empty, Self::MissingHeader, Self::EmptyDocument, Self::InvalidHeader, Self::UnsupportedHeader];
 
