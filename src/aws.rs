@@ -2,8 +2,8 @@
 //! [`Signed`], which sends a body to X-Ray and gives the answer back.
 //!
 //! Credentials and region come from `aws-config`, endpoints from the rules inside `aws-sdk-xray`. Signing and
-//! sending are done here, because the generated client builds one `String` for each document and costs twice
-//! as much for each call; `benches/README.md` has the figures.
+//! sending are done here, because the generated client builds one `String` for each document and spends more on
+//! each call than signing and sending a prepared body costs.
 
 mod connect;
 mod credentials;

@@ -2,7 +2,7 @@
 //!
 //! What receiving costs is the wake-up, not the system call: some 20 µs, whatever is done with the datagram.
 //! An async runtime wakes for every datagram; this thread naps while they come close together, and so takes
-//! many at once (`benches/README.md` has both figures). The nap must never cost a document: it is bounded by
+//! many at once (`benches/README.md` has the figures with and without). The nap must never cost a document: it is bounded by
 //! what the granted receive buffer can hold, see [`nap_for`].
 
 #[cfg(target_os = "linux")]
