@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Whoever holds the handle may stop it; here it is Ctrl-C.
     let (handle, stop) = shutdown::channel();
-    tokio::spawn(handle.on_signals());
+    tokio::spawn(handle.on_signals()?);
     let report = app.run(stop).await?;
 
     let totals = report.snapshot.totals;

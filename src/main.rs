@@ -45,7 +45,7 @@ fn daemon(config: Config) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let (stop_handle, stop) = shutdown::channel();
-        tokio::spawn(stop_handle.on_signals());
+        tokio::spawn(stop_handle.on_signals()?);
         App::bind(config)?.run(stop).await
     });
     if let Err(error) = &ended {

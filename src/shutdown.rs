@@ -22,16 +22,21 @@ impl StopHandle {
         self.0.send_modify(|count| *count += 1);
     }
 
-    /// Asks to stop at every SIGTERM and SIGINT, until dropped.
+    /// Listens for SIGTERM and SIGINT from this call on, and asks to stop at each of them while the future that
+    /// it gives runs. Call it before the ports are bound: who sees them bound may send the signal at once.
     ///
     /// # Errors
     /// When the system gives no signal handler.
-    pub async fn on_signals(self) -> std::io::Result<()> {
+    pub fn on_signals(self) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
         #[cfg(unix)]
-        {
+        let (mut terminate, mut interrupt) = {
             use tokio::signal::unix::{SignalKind, signal};
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        #[cfg(windows)]
+        let (mut terminate, mut interrupt) =
+            (tokio::signal::windows::ctrl_close()?, tokio::signal::windows::ctrl_c()?);
+        Ok(async move {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
@@ -40,12 +45,7 @@ impl StopHandle {
                 tracing::info!("asked to stop");
                 self.request();
             }
-        }
-        #[cfg(not(unix))]
-        loop {
-            tokio::signal::ctrl_c().await?;
-            self.request();
-        }
+        })
     }
 }
 

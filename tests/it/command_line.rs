@@ -171,6 +171,20 @@ async fn a_terminated_daemon_delivers_and_ends_with_0_or_with_3_when_it_could_no
     assert_eq!(daemon.exit_code(), Some(3));
 }
 
+/// A signal that finds no handler kills the process with all that it has received.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_reads_that_it_listens_may_send_a_signal() {
+    const INT_AND_TERM: u64 = 1 << 1 | 1 << 14;
+    for _ in 0..20 {
+        let daemon = Process::start("-o -n x --endpoint http://127.0.0.1:1 --shutdown-timeout 0");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
+        let caught = u64::from_str_radix(caught, 16).unwrap();
+        assert_eq!(caught & INT_AND_TERM, INT_AND_TERM, "{status}");
+    }
+}
+
 #[test]
 fn without_credentials_it_says_so_once_and_goes_on() {
     let log = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-credentials.log");
