@@ -38,7 +38,7 @@ fn pooled_body(criterion: &mut Criterion) {
                 }
                 let Next::Send(id, batch) = pipeline.next(now) else { panic!("the batch is full") };
                 black_box(batch.body());
-                pipeline.complete(id, batch, &answered, now, now);
+                pipeline.complete(id, &answered, now, now);
             });
         });
         assert_eq!(pipeline.snapshot().waiting.total(), 0);

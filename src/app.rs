@@ -7,6 +7,7 @@ use crate::events::Events;
 use crate::pipeline::{DropReason, Shared, Snapshot};
 use crate::shutdown::Stop;
 use crate::sink::xray::{self, Telemetry};
+use crate::spool::Spool;
 use crate::udp::{self, Listener};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -21,6 +22,10 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// Time the last telemetry record may take.
 const LAST_TELEMETRY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time the spool has for what is left in memory at the very end. Writing to a disk that works takes a few
+/// milliseconds.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time between two summaries in the log.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
@@ -136,6 +141,7 @@ impl App {
 struct Rooms {
     pipeline: Shared,
     listener: Arc<Mutex<Listener>>,
+    spool: Option<Spool>,
     health: Health,
     /// How far the end has come; every task but the search ends by it.
     ending: watch::Sender<Ending>,
@@ -150,6 +156,9 @@ impl Rooms {
     fn start(app: App) -> Result<Self, AppError> {
         let App { config, udp, tcp, pipeline, events } = app;
         say_start(&config, &udp, &tcp);
+        let spool = config.spool.clone();
+        let spool =
+            spool.map(|settings| Spool::start(settings, pipeline.clone(), events.clone())).transpose()?;
         let listener = Listener::start(udp, &config.udp, pipeline.clone(), events.clone())?;
         let listener = Arc::new(Mutex::new(listener));
         let health = {
@@ -170,7 +179,7 @@ impl Rooms {
         let summaries = tokio::spawn(summaries(pipeline.clone(), events, at(Ending::Counted)));
         let search = tokio::spawn(search.run(config.exit_without_region));
         health.enter(Phase::Running);
-        Ok(Self { pipeline, listener, health, ending, server, sink, telemetry, summaries, search })
+        Ok(Self { pipeline, listener, spool, health, ending, server, sink, telemetry, summaries, search })
     }
 
     /// Receives until the senders are silent, delivers, counts what could not be delivered, and says so.
@@ -183,13 +192,19 @@ impl Rooms {
         linger(&self.listener, stopping.linger.min(stopping.timeout), &mut stop).await;
         lock(&self.listener).stop();
         self.pipeline.close_intake(Instant::now());
+        let outlives = self.spool.as_ref().is_some_and(Spool::outlives_this_run);
         tokio::select! {
-            () = self.pipeline.drained() => {}
+            () = self.pipeline.settled(outlives) => {}
             () = tokio::time::sleep_until(give_up_at) => {}
             () = stop.insisted() => {}
         }
         self.ending.send_replace(Ending::Delivered);
         let _ = self.sink.await;
+        if let Some(spool) = self.spool
+            && !spool.finish(tokio::time::Instant::now() + LAST_WRITE_TIMEOUT).await
+        {
+            tracing::error!("the spool's disk does not answer");
+        }
         self.pipeline.drop_waiting();
         self.ending.send_replace(Ending::Counted);
         // Health was answered until now; requests under way and the last record get what is left of the time.
@@ -265,6 +280,7 @@ fn say_start(config: &Config, udp: &UdpSocket, tcp: &TcpListener) {
         version = env!("CARGO_PKG_VERSION"),
         udp = address(udp.local_addr()),
         tcp = address(tcp.local_addr()),
+        spool = config.spool.as_ref().map_or_else(|| "none".to_owned(), |spool| spool.disk.place()),
         budget_mb = (config.pipeline.budget_bytes + config.http.body_budget_bytes) / (1024 * 1024),
         "xrayd listens"
     );
@@ -279,16 +295,17 @@ fn say_start(config: &Config, udp: &UdpSocket, tcp: &TcpListener) {
 fn say_end(report: &Report) {
     let totals = &report.snapshot.totals;
     let (received, sent, refused) = (totals.received_total(), totals.sent, totals.refused_total());
-    let dropped = totals.dropped_total();
+    let (dropped, spooled) = (totals.dropped_total(), report.snapshot.waiting.spool);
     if report.dropped_at_stop() > 0 {
         tracing::error!(
             received,
             sent,
             refused,
             dropped,
+            spooled,
             "stopped; documents that could not be delivered are lost"
         );
     } else {
-        tracing::info!(received, sent, refused, dropped, "stopped");
+        tracing::info!(received, sent, refused, dropped, spooled, "stopped");
     }
 }

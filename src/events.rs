@@ -43,6 +43,15 @@ struct State {
     aws: Said,
     credentials: Said,
     failing: Said,
+    spool: Said,
+    spool_log: LogLimit,
+    spool_lost_log: LogLimit,
+    spool_sync_log: LogLimit,
+    spool_file_log: LogLimit,
+    spool_bytes: AtomicU64,
+    spool_errors: AtomicU64,
+    spool_torn: AtomicU64,
+    spool_damaged: AtomicU64,
     receive_buffer_bytes: AtomicU64,
 }
 
@@ -91,6 +100,15 @@ impl Default for Events {
             aws: Said::default(),
             credentials: Said::default(),
             failing: Said::default(),
+            spool: Said::default(),
+            spool_log: LogLimit::default(),
+            spool_lost_log: LogLimit::default(),
+            spool_sync_log: LogLimit::default(),
+            spool_file_log: LogLimit::default(),
+            spool_bytes: AtomicU64::new(0),
+            spool_errors: AtomicU64::new(0),
+            spool_torn: AtomicU64::new(0),
+            spool_damaged: AtomicU64::new(0),
             receive_buffer_bytes: AtomicU64::new(0),
         }))
     }
@@ -269,6 +287,95 @@ impl Events {
         }
     }
 
+    /// The spool cannot be used yet; documents wait in memory alone.
+    pub fn spool_unavailable(&self, reason: &str) {
+        if self.0.spool.changed(reason, Instant::now()) {
+            tracing::error!(
+                reason,
+                "no spool: documents wait in memory alone, and are lost with this process; trying again"
+            );
+        }
+    }
+
+    /// The spool is there.
+    pub fn spool_opened(&self, directory: &str, recovered: u64, volatile: bool) {
+        self.0.spool.cleared();
+        if volatile {
+            tracing::warn!(
+                directory,
+                recovered,
+                "the spool is open, in a place that is gone with the container or the next start of the host; mount a volume there"
+            );
+        } else {
+            tracing::info!(directory, recovered, "the spool is open");
+        }
+    }
+
+    /// A batch could not be written to disk; it stays in memory.
+    pub fn spool_failed(&self, directory: &str, error: &std::io::Error) {
+        self.0.spool_errors.fetch_add(1, Relaxed);
+        self.0.spool.changed(&format!("cannot write to {directory}: {error}"), Instant::now());
+        if let Some(more) = self.0.spool_log.admit(Instant::now()) {
+            tracing::error!(directory, %error, more, "cannot write to the spool; documents wait in memory");
+        }
+    }
+
+    /// A batch is on disk.
+    pub fn spool_written(&self, bytes: u64) {
+        self.spool_bytes(bytes);
+        if self.0.spool.cleared() {
+            tracing::info!("the spool takes documents again");
+        }
+    }
+
+    /// Bytes all files of the spool have.
+    pub fn spool_bytes(&self, bytes: u64) {
+        self.0.spool_bytes.store(bytes, Relaxed);
+    }
+
+    /// What was written may be gone after a loss of power.
+    pub fn spool_not_durable(&self, directory: &str, error: &std::io::Error) {
+        self.0.spool_errors.fetch_add(1, Relaxed);
+        if let Some(more) = self.0.spool_sync_log.admit(Instant::now()) {
+            tracing::warn!(directory, %error, more, "the spool cannot be made durable against a loss of power");
+        }
+    }
+
+    /// Documents on disk were given up; the ledger has counted them.
+    pub fn spool_lost(&self, reason: DropReason, count: usize) {
+        if let Some(more) = self.0.spool_lost_log.admit(Instant::now()) {
+            let advice = match reason {
+                DropReason::SpoolFull => "; raise --spool-max-mb or see why X-Ray is away",
+                _ => "",
+            };
+            tracing::error!(
+                count,
+                reason = reason.label(),
+                more,
+                "segment documents in the spool dropped{advice}"
+            );
+        }
+    }
+
+    /// The last record of a file had not been written to its end when the run that wrote it ended.
+    pub fn spool_torn(&self, file: &str, bytes: u64) {
+        self.0.spool_torn.fetch_add(1, Relaxed);
+        tracing::warn!(file, bytes, "the end of a spool file was not written to its end, and was cut");
+    }
+
+    /// Something in a file of the spool is not what was written.
+    pub fn spool_damaged(&self, file: &str, why: &str) {
+        self.0.spool_damaged.fetch_add(1, Relaxed);
+        if let Some(more) = self.0.spool_file_log.admit(Instant::now()) {
+            tracing::error!(file, why, more, "a spool file is damaged; what can be read is sent");
+        }
+    }
+
+    /// A damaged file was put aside after all of it that can be read was dealt with.
+    pub fn spool_set_aside(&self, file: &str, name: &str) {
+        tracing::warn!(file, name, "a damaged spool file was set aside");
+    }
+
     /// Now and then: what was done since the last time.
     pub fn summary(&self, now: &Snapshot, before: &Snapshot) {
         if now.totals == before.totals {
@@ -287,8 +394,12 @@ impl Events {
 
     /// What is wrong right now, for `/readyz`: a name and a reason each.
     pub fn degraded(&self) -> Vec<(&'static str, String)> {
-        let causes =
-            [("aws", &self.0.aws), ("credentials", &self.0.credentials), ("sending", &self.0.failing)];
+        let causes = [
+            ("aws", &self.0.aws),
+            ("credentials", &self.0.credentials),
+            ("sending", &self.0.failing),
+            ("spool", &self.0.spool),
+        ];
         causes.into_iter().filter_map(|(name, said)| said.current().map(|reason| (name, reason))).collect()
     }
 
@@ -305,6 +416,21 @@ impl Events {
     /// Requests of the TCP port so far, in the order of [`Proxied::ALL`].
     pub fn proxied_totals(&self) -> [u64; Proxied::ALL.len()] {
         std::array::from_fn(|at| self.0.proxied[at].load(Relaxed))
+    }
+
+    /// Bytes of the spool.
+    pub fn spool_bytes_now(&self) -> u64 {
+        self.0.spool_bytes.load(Relaxed)
+    }
+
+    /// Failed calls to the disk, records that were not written to their end, and damage that was found.
+    pub fn spool_troubles(&self) -> [(&'static str, u64); 3] {
+        let counters = [
+            ("error", &self.0.spool_errors),
+            ("torn", &self.0.spool_torn),
+            ("damaged", &self.0.spool_damaged),
+        ];
+        counters.map(|(kind, counter)| (kind, counter.load(Relaxed)))
     }
 
     /// Time each try to send a batch took.

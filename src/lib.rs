@@ -5,6 +5,7 @@
 //! - [`app`] binds the ports, starts the rooms and stops them in order; [`config`] tells it how.
 //! - [`udp`] and [`api`] are the edges: datagrams from SDKs, requests on the TCP port.
 //! - [`pipeline`] makes request bodies of documents and keeps the ledger; [`sink`] sends them; [`aws`] is how.
+//! - [`spool`] keeps on disk what X-Ray does not take.
 //! - [`segment`] is pure: bytes in, values out.
 //! - [`address`], [`emit`], [`events`], [`log`] and [`shutdown`] are leaves that anyone may use.
 //!
@@ -23,6 +24,7 @@ pub mod pipeline;
 pub mod segment;
 pub mod shutdown;
 pub mod sink;
+pub mod spool;
 pub mod udp;
 pub mod verbs;
 

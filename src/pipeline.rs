@@ -10,27 +10,30 @@
 //!
 //! `waiting` is counted at the queues each time a snapshot is taken; it is never derived from the rest.
 //!
-//! The door for a disk spool is `Pipeline::keep_for_later` (a batch whose try failed) and
-//! `Pipeline::evict_oldest` (no memory left): both decide what happens to a batch that cannot go now.
+//! What X-Ray does not take goes to disk: `spooling` says which batches and when, and takes them back. Who writes
+//! them is told by [`Shared::spool_work`].
 
 mod batch;
 mod budget;
 mod gate;
 mod ledger;
 mod shared;
+mod spooling;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-pub use batch::{Batch, Document};
+pub use batch::{Batch, Document, MalformedBody};
 pub use budget::{Budget, Charge};
 pub use ledger::{DropReason, RefusedReason, Snapshot, Totals, Transport, Waiting};
 pub use shared::{Outgoing, Shared, build_body};
+pub use spooling::{DiskCan, Record, SpoolWork, UNSENT_MAX, Written};
 
 use crate::segment::{Datagram, DatagramError, Escaped};
 use batch::{BatchBuilder, Pushed};
 use budget::Pool;
 use gate::Gate;
+use spooling::Spooling;
 
 /// Most documents X-Ray takes in one PutTraceSegments (API reference, `TraceSegmentDocuments`).
 pub const BATCH_DOCUMENTS_MAX: usize = 50;
@@ -125,6 +128,13 @@ pub enum Outcome {
     Rejected,
 }
 
+#[derive(Debug)]
+struct InFlight {
+    batch: Batch,
+    /// It came from the disk.
+    spooled: bool,
+}
+
 /// Batches, what waits, and what was counted.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -136,14 +146,18 @@ pub struct Pipeline {
     ready: VecDeque<Batch>,
     /// Tried without success, oldest first.
     retry: VecDeque<Batch>,
-    /// Documents of each batch that is being sent.
-    in_flight: HashMap<u64, usize>,
-    next_id: u64,
+    /// What is being sent.
+    in_flight: HashMap<u64, InFlight>,
+    /// The next number of a batch, and the next id of a send.
+    next_number: u64,
+    spooling: Spooling,
     gate: Gate,
     /// Whether the next pick prefers a batch that failed before over a fresh one.
     prefer_retry: bool,
     /// Nothing more is taken over HTTP.
     intake_closed: bool,
+    /// Sends that ended, with whatever outcome.
+    tries: u64,
     /// Dropped for want of memory and not told to the log yet.
     given_up: usize,
     totals: Totals,
@@ -159,10 +173,12 @@ impl Pipeline {
             ready: VecDeque::new(),
             retry: VecDeque::new(),
             in_flight: HashMap::new(),
-            next_id: 0,
+            next_number: 0,
+            spooling: Spooling::new(),
             gate: Gate::new(settings.concurrency, settings.in_flight_max),
             prefer_retry: true,
             intake_closed: false,
+            tries: 0,
             given_up: 0,
             totals: Totals::default(),
         }
@@ -268,11 +284,16 @@ impl Pipeline {
         }
     }
 
-    /// Drops the oldest batch that waits, and counts it. False when nothing waits.
+    /// Drops the oldest batch that waits, and counts it; one that came from the disk goes back there. What is
+    /// being written leaves soon by itself. False when nothing waits.
     fn evict_oldest(&mut self) -> bool {
-        let Some(oldest) = self.retry.pop_front().or_else(|| self.ready.pop_front()) else {
-            return false;
-        };
+        if let Some(read) = self.spooling.read.pop_front() {
+            self.spooling.release(&read);
+            return true;
+        }
+        let oldest = take_idle(&mut self.retry).or_else(|| take_idle(&mut self.ready));
+        let Some(oldest) = oldest else { return false };
+        self.spooling.detach(oldest.record);
         self.give_up(oldest.len());
         true
     }
@@ -291,8 +312,10 @@ impl Pipeline {
     /// daemon is stopping.
     pub fn close_intake(&mut self, now: Instant) {
         self.intake_closed = true;
+        self.spooling.stop();
         self.close_open(now);
         self.gate.hurry();
+        self.note_due(now, now);
     }
 
     /// When the open batch has to be closed, if there is one.
@@ -309,117 +332,178 @@ impl Pipeline {
     pub fn close_open(&mut self, now: Instant) -> bool {
         let Some(open) = self.open.take() else { return false };
         let others_wait = !self.ready.is_empty() || self.gate.is_closed(now);
-        let batch = open.close();
+        let batch = open.close(self.next_number(), now);
         self.ready.push_back(if others_wait { self.pool.compact(batch) } else { batch });
+        self.note_due(now, now);
         true
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 
     /// The next batch to send, or how long to wait for one.
     pub fn next(&mut self, now: Instant) -> Next {
         self.close_due(now);
-        if self.ready.is_empty() && self.retry.is_empty() {
-            return Next::Wait(self.deadline());
+        // Read ahead: the next send should not have to wait for the disk.
+        self.spooling.wake |= self.wants_spooled(now);
+        if self.ready.is_empty() && self.retry.is_empty() && self.spooling.read.is_empty() {
+            let spooled = if self.spooling.waiting() > 0 { self.gate.resumes_at(now) } else { None };
+            return Next::Wait(spooled.into_iter().chain(self.deadline()).min());
         }
         if let Some(resume_at) = self.gate.wait(now, self.in_flight.len()) {
             // Without a time, a completion is what opens the gate.
             return Next::Wait(resume_at.into_iter().chain(self.deadline()).min());
         }
-        let Some(batch) = self.pick() else { return Next::Wait(self.deadline()) };
-        let id = self.next_id;
-        self.next_id += 1;
-        self.in_flight.insert(id, batch.len());
+        let Some((batch, spooled)) = self.pick() else { return Next::Wait(self.deadline()) };
+        let id = self.next_number();
+        self.spooling.sending += usize::from(spooled);
+        self.in_flight.insert(id, InFlight { batch: batch.clone(), spooled });
         Next::Send(id, batch)
     }
 
-    /// Old and fresh batches in turn: a batch X-Ray cannot take must not stand in the way of the others.
-    fn pick(&mut self) -> Option<Batch> {
+    /// Old and fresh batches in turn: a batch X-Ray cannot take must not stand in the way of the others. What was
+    /// read from the disk is one batch while others wait, so that it may go first.
+    fn pick(&mut self) -> Option<(Batch, bool)> {
+        if let Some(batch) = self.spooling.read.pop_front() {
+            return Some((batch, true));
+        }
         let (first, second) = if self.prefer_retry {
             (&mut self.retry, &mut self.ready)
         } else {
             (&mut self.ready, &mut self.retry)
         };
         self.prefer_retry = !self.prefer_retry;
-        first.pop_front().or_else(|| second.pop_front())
+        first.pop_front().or_else(|| second.pop_front()).map(|batch| (batch, false))
+    }
+
+    fn take_in_flight(&mut self, id: u64) -> Batch {
+        let open = self.in_flight.remove(&id).expect("a send ends once, with the id it was given out with");
+        self.spooling.sending -= usize::from(open.spooled);
+        open.batch
     }
 
     /// Takes back a batch after one try that began at `started`.
-    pub fn complete(&mut self, id: u64, mut batch: Batch, outcome: &Outcome, started: Instant, now: Instant) {
-        self.in_flight.remove(&id).expect("a batch is completed once, with the id it was given out with");
+    pub fn complete(&mut self, id: u64, outcome: &Outcome, started: Instant, now: Instant) {
+        let mut batch = self.take_in_flight(id);
         batch.tries += 1;
+        self.tries += 1;
         match *outcome {
             Outcome::Answered { ref again, refused, throttled } => {
                 let count = batch.len();
                 self.totals.refused(RefusedReason::Unprocessed, refused);
                 self.totals.sent += (count - refused - again.len()) as u64;
                 if throttled {
-                    self.gate.throttled(started, now);
+                    self.throttled(started, now);
                 } else {
-                    self.gate.succeeded(started, now, self.ready.is_empty());
+                    self.succeeded(started, now);
                 }
                 if !again.is_empty() {
-                    let subset = self.pool.subset(&batch, again);
-                    self.keep_for_later(subset);
+                    let part = self.part(&batch, again);
+                    self.keep_for_later(part, now);
                 }
+                self.spooling.detach(batch.record);
             }
             Outcome::Throttled => {
-                self.gate.throttled(started, now);
-                self.keep_for_later(batch);
+                self.throttled(started, now);
+                self.keep_for_later(batch, now);
             }
             Outcome::Failed { delivered, timed_out } => {
                 self.gate.failed(started, now);
+                self.spooling.failed();
                 if delivered {
                     self.totals.duplicates_possible += batch.len() as u64;
                 }
                 if timed_out && batch.tries > 1 && batch.body_bytes() > SLOW_BODY_BYTES && batch.len() > 1 {
-                    self.split(&batch);
+                    self.split(&batch, now);
                 } else {
-                    self.keep_for_later(batch);
+                    self.keep_for_later(batch, now);
                 }
             }
             Outcome::Misconfigured => {
                 self.gate.misconfigured(started, now);
-                self.keep_for_later(batch);
+                self.spooling.failed();
+                self.keep_for_later(batch, now);
             }
             Outcome::Rejected => {
-                self.gate.succeeded(started, now, self.ready.is_empty());
+                self.succeeded(started, now);
                 if batch.len() == 1 {
                     self.totals.refused(RefusedReason::Rejected, 1);
+                    self.spooling.detach(batch.record);
                 } else {
-                    self.split(&batch);
+                    self.split(&batch, now);
                 }
             }
         }
     }
 
-    /// A batch whose try failed waits for another one.
-    fn keep_for_later(&mut self, batch: Batch) {
+    fn succeeded(&mut self, started: Instant, now: Instant) {
+        self.gate.succeeded(started, now, self.ready.is_empty());
+        self.spooling.succeeded();
+    }
+
+    fn throttled(&mut self, started: Instant, now: Instant) {
+        self.gate.throttled(started, now);
+        self.spooling.throttled(now);
+    }
+
+    /// A batch whose try failed waits for another one: on disk, if it is there already.
+    fn keep_for_later(&mut self, batch: Batch, now: Instant) {
+        if self.spooling.release(&batch) {
+            return;
+        }
         let batch = self.pool.compact(batch);
+        self.note_due(batch.closed_at, now);
         self.retry.push_back(batch);
+    }
+
+    /// Some documents of a batch, as a batch of their own.
+    fn part(&mut self, batch: &Batch, positions: &[usize]) -> Batch {
+        let number = self.next_number();
+        let part = self.pool.subset(batch, number, positions);
+        self.spooling.attach(&part);
+        part
     }
 
     /// Halves a batch to find the document X-Ray refuses. Both halves go next, so that the search is over
     /// after at most twice as many calls as the batch has documents.
-    fn split(&mut self, batch: &Batch) {
+    fn split(&mut self, batch: &Batch, now: Instant) {
         let middle = batch.len() / 2;
         let halves = [(middle..batch.len()).collect::<Vec<_>>(), (0..middle).collect()];
         for half in halves {
-            let part = self.pool.subset(batch, &half);
+            let part = self.part(batch, &half);
+            self.note_due(part.closed_at, now);
             self.retry.push_front(part);
+        }
+        self.spooling.detach(batch.record);
+    }
+
+    /// A try ended without an outcome: the sender was stopped. The documents wait again.
+    pub fn abandon(&mut self, id: u64) {
+        let batch = self.take_in_flight(id);
+        self.totals.duplicates_possible += batch.len() as u64;
+        if !self.spooling.release(&batch) {
+            self.spooling.due(batch.closed_at);
+            self.retry.push_front(batch);
         }
     }
 
-    /// A batch whose try ended without an outcome: the sender was stopped. Its documents wait again.
-    pub fn abandon(&mut self, id: u64, batch: Batch) {
-        self.in_flight.remove(&id).expect("a batch is abandoned once, with the id it was given out with");
-        self.totals.duplicates_possible += batch.len() as u64;
-        self.retry.push_front(batch);
+    /// Gives up everything that waits and is not on disk, at the end of a shutdown that could not deliver it.
+    pub fn drop_waiting(&mut self) {
+        let mut lost = self.open.take().map_or(0, |open| open.len());
+        let read = std::mem::take(&mut self.spooling.read);
+        for batch in self.ready.drain(..).chain(self.retry.drain(..)).chain(read) {
+            if !self.spooling.leave(&batch) {
+                lost += batch.len();
+            }
+        }
+        self.totals.dropped(DropReason::Shutdown, lost);
     }
 
-    /// Gives up everything that waits, at the end of a shutdown that could not deliver it.
-    pub fn drop_waiting(&mut self) {
-        let open = self.open.take().map_or(0, |open| open.len());
-        let queued: usize = self.ready.drain(..).chain(self.retry.drain(..)).map(|batch| batch.len()).sum();
-        self.totals.dropped(DropReason::Shutdown, open + queued);
+    /// Sends that ended so far.
+    pub fn tries(&self) -> u64 {
+        self.tries
     }
 
     /// Everything counted so far and everything that waits, at one moment.
@@ -429,9 +513,9 @@ impl Pipeline {
             totals: self.totals.clone(),
             waiting: Waiting {
                 batch: self.open.as_ref().map_or(0, |open| open.len() as u64) + documents(&self.ready),
-                in_flight: self.in_flight.values().map(|&count| count as u64).sum(),
+                in_flight: self.in_flight.values().map(|open| open.batch.len() as u64).sum(),
                 retry: documents(&self.retry),
-                spool: 0,
+                spool: self.spooling.waiting(),
             },
             sends_open: self.in_flight.len(),
             sends_allowed: self.gate.limit(),
@@ -439,6 +523,12 @@ impl Pipeline {
             budget_bytes: self.budget().limit(),
         }
     }
+}
+
+/// The oldest batch that is not being written.
+fn take_idle(queue: &mut VecDeque<Batch>) -> Option<Batch> {
+    let position = queue.iter().position(|batch| !batch.writing)?;
+    queue.remove(position)
 }
 
 impl From<DatagramError> for RefusedReason {

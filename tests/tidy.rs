@@ -83,9 +83,9 @@ fn only_config_and_address_read_the_environment() {
 }
 
 #[test]
-fn only_config_log_and_the_region_look_at_files() {
-    let except = ["config", "log", "aws/region", "verbs/send"];
-    forbid(&[], &except, &["std::fs", "fs::File", "OpenOptions"], "a forwarding daemon has no other files");
+fn only_the_spool_and_those_who_read_settings_look_at_files() {
+    let except = ["config", "log", "aws/region", "verbs/send", "spool/disk"];
+    forbid(&[], &except, &["std::fs", "fs::File", "OpenOptions"], "documents are on disk in the spool alone");
 }
 
 #[test]

@@ -184,6 +184,13 @@ impl Numbers {
             "Memory documents and requests may use",
             [(vec![], snapshot.budget_bytes as u64)],
         )?;
+        gauges(out, "spool_bytes", "Bytes the spool has on disk", [(vec![], self.events.spool_bytes_now())])?;
+        counters(
+            out,
+            "spool_troubles",
+            "Calls to the disk that failed, records that were not written to their end, damage that was found",
+            self.events.spool_troubles().map(|(kind, count)| (vec![("kind", kind)], count)),
+        )?;
         counters(
             out,
             "backend_connection_errors",

@@ -7,11 +7,12 @@ use super::{ConfigError, Invocation, Source, file, memory};
 use crate::aws::{self, ProxyEnvironment};
 use crate::pipeline;
 use crate::sink::xray::TelemetrySource;
+use crate::spool;
 use crate::udp;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub telemetry: TelemetrySource,
     /// The TCP port's rules.
     pub http: Http,
+    /// Where documents wait that X-Ray does not take; in memory alone without it.
+    pub spool: Option<spool::Settings>,
     /// The log.
     pub logging: Logging,
     /// What a stop may take.
@@ -174,6 +177,7 @@ impl Found {
             aws: self.aws(environment)?,
             telemetry: self.telemetry(environment),
             http: Http { body_budget_bytes, ..self.http(&listen)? },
+            spool: self.spool()?,
             logging: self.logging()?,
             stopping: Stopping {
                 linger: Duration::from_secs(self.number("linger", 0..=3600)?),
@@ -193,6 +197,13 @@ impl Found {
         let receive_buffer_bytes =
             if asked == 0 { memory::default_receive_buffer_bytes(available) } else { asked };
         Ok(udp::Settings { receive_buffer_bytes, nap: self.switch("receive-nap")? })
+    }
+
+    fn spool(&self) -> Result<Option<spool::Settings>, ConfigError> {
+        const MIB: u64 = 1024 * 1024;
+        let max_bytes = self.number("spool-max-mb", spool::MIN_BYTES / MIB..=MIB)? * MIB;
+        let directory = self.text("spool");
+        Ok(directory.map(|directory| spool::Settings::in_directory(Path::new(&directory), max_bytes)))
     }
 
     fn budget(&self, available: Option<u64>) -> Result<usize, ConfigError> {

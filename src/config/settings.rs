@@ -216,6 +216,20 @@ pub(super) static SETTINGS: &[Setting] = &[
         "let the receive thread sleep up to 4 ms between two passes where the receive buffer is large enough",
     ),
     ours(
+        "spool",
+        "Spool",
+        "DIR",
+        "",
+        "directory for documents X-Ray does not take, sent by this run or the next; without it they wait in memory",
+    ),
+    ours(
+        "spool-max-mb",
+        "SpoolMaxMB",
+        "MB",
+        "512",
+        "size of the spool, 16 to 1048576; when it is full the oldest documents make room",
+    ),
+    ours(
         "linger",
         "Linger",
         "SECONDS",

@@ -3,8 +3,10 @@
 
 use super::BATCH_DOCUMENTS_MAX;
 use super::budget::{Pool, PooledBody};
+use super::spooling::Record;
 use crate::segment::{ESCAPED_BYTE_MAX, Escaped, append_escaped, escaped_len_max};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Instant;
 
 const BODY_BEGIN: &[u8] = b"{\"TraceSegmentDocuments\":[\"";
@@ -93,21 +95,42 @@ impl BatchBuilder {
         self.opened_at
     }
 
-    pub(super) fn close(mut self) -> Batch {
+    pub(super) fn close(mut self, number: u64, now: Instant) -> Batch {
         self.body.edit(|body| body.extend_from_slice(BODY_END));
-        Batch { capacity: self.body.capacity(), body: self.body.freeze(), ends: self.ends, tries: 0 }
+        Batch {
+            number,
+            closed_at: now,
+            capacity: self.body.capacity(),
+            body: self.body.freeze(),
+            ends: self.ends.into(),
+            tries: 0,
+            record: None,
+            writing: false,
+        }
     }
 }
 
-/// A closed request body and where its documents are.
+/// A closed request body and where its documents are. Clones share the body.
 #[derive(Debug, Clone)]
 pub struct Batch {
+    /// Tells it from every other batch of this pipeline.
+    pub(super) number: u64,
+    pub(super) closed_at: Instant,
     body: Bytes,
     capacity: usize,
-    ends: Vec<u32>,
+    ends: Arc<[u32]>,
     /// How often it was sent.
     pub(super) tries: u32,
+    /// Where on disk its documents are; of a part of a batch, where the whole is.
+    pub(super) record: Option<Record>,
+    /// It is being written to the disk.
+    pub(super) writing: bool,
 }
+
+/// A body from disk that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the positions of the documents do not fit the body")]
+pub struct MalformedBody;
 
 /// One document inside a body, still escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +140,8 @@ impl Document<'_> {
     /// The document as the sender wrote it (bytes that were not UTF-8 aside).
     pub fn unescape(&self) -> String {
         let quoted = [b"\"", self.0, b"\""].concat();
-        serde_json::from_slice(&quoted).expect("bodies are written by append_escaped")
+        // Bodies are written by `append_escaped`; only one from a disk that was tampered with is otherwise.
+        serde_json::from_slice(&quoted).unwrap_or_else(|_| String::from_utf8_lossy(self.0).into_owned())
     }
 }
 
@@ -131,6 +155,16 @@ impl Batch {
     #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
     pub fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Where each document ends in the body, in bytes from its beginning, before the closing quote.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// What to call it in [`super::Shared::spooled`].
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Length of the body.
@@ -159,7 +193,13 @@ impl Batch {
         Self { capacity: body.capacity(), body: body.freeze(), ..self }
     }
 
-    pub(super) fn subset(&self, positions: &[usize], own: impl FnOnce(Vec<u8>) -> PooledBody) -> Self {
+    /// A batch of some of the documents, under a number of its own.
+    pub(super) fn subset(
+        &self,
+        number: u64,
+        positions: &[usize],
+        own: impl FnOnce(Vec<u8>) -> PooledBody,
+    ) -> Self {
         let bytes: usize = positions.iter().map(|&at| self.escaped(at).len() + BODY_BETWEEN.len()).sum();
         let mut body = Vec::with_capacity(BODY_BEGIN.len() + bytes + BODY_END.len());
         let mut ends = Vec::with_capacity(positions.len());
@@ -170,8 +210,55 @@ impl Batch {
         }
         body.extend_from_slice(BODY_END);
         let body = own(body);
-        Self { capacity: body.capacity(), body: body.freeze(), ends, tries: self.tries }
+        Self {
+            number,
+            capacity: body.capacity(),
+            body: body.freeze(),
+            ends: ends.into(),
+            writing: false,
+            ..*self
+        }
     }
+
+    /// A batch that comes back from the disk.
+    pub(super) fn read_back(
+        number: u64,
+        body: PooledBody,
+        ends: Vec<u32>,
+        record: Record,
+        now: Instant,
+    ) -> Result<Self, MalformedBody> {
+        check_ends(body.bytes(), &ends)?;
+        Ok(Self {
+            number,
+            closed_at: now,
+            capacity: body.capacity(),
+            body: body.freeze(),
+            ends: ends.into(),
+            tries: 1,
+            record: Some(record),
+            writing: false,
+        })
+    }
+
+    /// Whether it is all that its record on disk holds.
+    pub(super) fn is_whole(&self) -> bool {
+        self.record.is_some_and(|record| record.documents as usize == self.len())
+    }
+}
+
+/// Every document lies between its separators, and the last before the end.
+fn check_ends(body: &[u8], ends: &[u32]) -> Result<(), MalformedBody> {
+    let mut start = BODY_BEGIN.len();
+    let framed = body.starts_with(BODY_BEGIN) && body.ends_with(BODY_END);
+    for &end in ends {
+        if (end as usize) < start {
+            return Err(MalformedBody);
+        }
+        start = end as usize + BODY_BETWEEN.len();
+    }
+    let last = ends.last().map(|&end| end as usize + BODY_END.len());
+    if framed && last == Some(body.len()) { Ok(()) } else { Err(MalformedBody) }
 }
 
 fn offset(bytes: usize) -> u32 {

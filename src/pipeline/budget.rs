@@ -145,11 +145,12 @@ impl Pool {
     }
 
     /// A batch of some of another's documents, in an exact body.
-    pub(super) fn subset(&self, batch: &Batch, positions: &[usize]) -> Batch {
-        batch.subset(positions, |bytes| self.own(bytes))
+    pub(super) fn subset(&self, batch: &Batch, number: u64, positions: &[usize]) -> Batch {
+        batch.subset(number, positions, |bytes| self.own(bytes))
     }
 
-    fn own(&self, bytes: Vec<u8>) -> PooledBody {
+    /// Charges bytes that were written elsewhere.
+    pub(super) fn own(&self, bytes: Vec<u8>) -> PooledBody {
         let charge = self.budget.charge(bytes.capacity());
         PooledBody { bytes, charge, pool: self.clone() }
     }

@@ -28,6 +28,8 @@ pub(super) struct Gate {
     /// Failures in a row; while there are any, one probe at a time is sent.
     failures: u32,
     last_failure: Option<Instant>,
+    /// When the first failure of the present row was noticed.
+    failing_since: Option<Instant>,
     last_throttle: Option<Instant>,
     resume_at: Option<Instant>,
     /// Moving average of the time an answer takes.
@@ -43,6 +45,7 @@ impl Gate {
             limit: floor,
             failures: 0,
             last_failure: None,
+            failing_since: None,
             last_throttle: None,
             resume_at: None,
             answer_time: Duration::ZERO,
@@ -60,6 +63,16 @@ impl Gate {
         self.resume_at = None;
     }
 
+    /// When X-Ray was last known to work, if it does not now.
+    pub(super) fn failing_since(&self) -> Option<Instant> {
+        self.failing_since
+    }
+
+    /// When the next send may start, if not now.
+    pub(super) fn resumes_at(&self, now: Instant) -> Option<Instant> {
+        self.resume_at.filter(|&at| at > now)
+    }
+
     pub(super) fn is_closed(&self, now: Instant) -> bool {
         self.failures > 0 || self.resume_at.is_some_and(|at| at > now)
     }
@@ -67,7 +80,7 @@ impl Gate {
     /// None: send now. `Some(None)`: when a send completes. `Some(at)`: not before.
     #[expect(clippy::option_option, reason = "three answers, all used in one place")]
     pub(super) fn wait(&mut self, now: Instant, open: usize) -> Option<Option<Instant>> {
-        if let Some(at) = self.resume_at.filter(|&at| at > now) {
+        if let Some(at) = self.resumes_at(now) {
             return Some(Some(at));
         }
         if open < self.limit() {
@@ -95,6 +108,7 @@ impl Gate {
             return;
         }
         self.failures = 0;
+        self.failing_since = None;
         self.resume_at = None;
         if self.limit < self.floor {
             self.limit += 1;
@@ -126,6 +140,7 @@ impl Gate {
         let doubled = min.saturating_mul(1 << self.failures.min(16)).min(max);
         self.failures += 1;
         self.last_failure = Some(now);
+        self.failing_since.get_or_insert(now);
         // Half fixed, half random: never at once, never all together.
         self.resume_at = Some(now + doubled / 2 + doubled.mul_f64(self.random.f64() / 2.0));
         true

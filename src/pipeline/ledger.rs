@@ -73,17 +73,27 @@ pub enum DropReason {
     Memory,
     /// X-Ray could not be reached before the shutdown's time was over.
     Shutdown,
+    /// The spool was full; the oldest made room.
+    SpoolFull,
+    /// They waited in the spool for longer than X-Ray takes documents.
+    Expired,
+    /// The disk does not give back what was written to it.
+    SpoolDamaged,
 }
 
 impl DropReason {
     /// Every variant, in the order they are counted in.
-    pub const ALL: [Self; 2] = [Self::Memory, Self::Shutdown];
+    pub const ALL: [Self; 5] =
+        [Self::Memory, Self::Shutdown, Self::SpoolFull, Self::Expired, Self::SpoolDamaged];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Shutdown => "shutdown",
+            Self::SpoolFull => "spool_full",
+            Self::Expired => "expired",
+            Self::SpoolDamaged => "spool_damaged",
         }
     }
 }
@@ -163,7 +173,7 @@ pub struct Waiting {
     pub in_flight: u64,
     /// Tried without success.
     pub retry: u64,
-    /// On disk.
+    /// On disk and nowhere else, or read from it to be sent next.
     pub spool: u64,
 }
 

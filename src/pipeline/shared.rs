@@ -2,9 +2,12 @@
 
 use super::batch::BatchBuilder;
 use super::budget::{Budget, Pool};
-use super::{BATCH_DOCUMENTS_MAX, Batch, Next, NotTaken, Offer, Outcome, Pipeline, Settings, Snapshot};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use super::{
+    BATCH_DOCUMENTS_MAX, Batch, DiskCan, DropReason, MalformedBody, Next, NotTaken, Offer, Outcome, Pipeline,
+    Record, Settings, Snapshot, SpoolWork, Written,
+};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// A handle to the pipeline. Cheap to clone.
@@ -16,7 +19,12 @@ struct State {
     pipeline: Mutex<Pipeline>,
     changed: Notify,
     completed: Notify,
+    /// Wakes the one who writes to disk.
+    spool: Condvar,
 }
+
+/// A stopping daemon that has everything on disk waits this long for X-Ray to take something.
+const LAST_ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// A new, empty pipeline.
@@ -25,12 +33,30 @@ impl Shared {
             pipeline: Mutex::new(Pipeline::new(settings)),
             changed: Notify::new(),
             completed: Notify::new(),
+            spool: Condvar::new(),
         }))
     }
 
     /// No step of the pipeline can panic half-way with documents in hand, so a poisoned lock is taken as it is.
     fn lock(&self) -> MutexGuard<'_, Pipeline> {
         self.0.pipeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a change, and wakes the one who writes if it has to look again.
+    fn release(&self, mut pipeline: MutexGuard<'_, Pipeline>) {
+        let wake = pipeline.take_spool_wake();
+        drop(pipeline);
+        if wake {
+            self.0.spool.notify_one();
+        }
+    }
+
+    /// One change under the lock.
+    fn with<T>(&self, change: impl FnOnce(&mut Pipeline) -> T) -> T {
+        let mut pipeline = self.lock();
+        let result = change(&mut pipeline);
+        self.release(pipeline);
+        result
     }
 
     /// Takes the datagrams of one pass over the socket. `report` sees what became of each. Returns how many
@@ -52,7 +78,7 @@ impl Shared {
         }
         wake |= pipeline.close_due(now);
         let given_up = pipeline.take_given_up();
-        drop(pipeline);
+        self.release(pipeline);
         if wake {
             self.0.changed.notify_one();
         }
@@ -68,7 +94,10 @@ impl Shared {
         now: Instant,
         documents: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), NotTaken> {
-        self.lock().offer_documents(now, documents)?;
+        let mut pipeline = self.lock();
+        let taken = pipeline.offer_documents(now, documents);
+        self.release(pipeline);
+        taken?;
         // The sink also has to learn of the new deadline.
         self.0.changed.notify_one();
         Ok(())
@@ -81,7 +110,7 @@ impl Shared {
 
     /// Takes nothing more over HTTP and closes the open batch: the daemon is stopping.
     pub fn close_intake(&self, now: Instant) {
-        self.lock().close_intake(now);
+        self.with(|pipeline| pipeline.close_intake(now));
         self.0.changed.notify_one();
     }
 
@@ -90,7 +119,7 @@ impl Shared {
     /// # Errors
     /// The time to ask again; without one, after [`Shared::changed`].
     pub fn next(&self, now: Instant) -> Result<Outgoing, Option<Instant>> {
-        match self.lock().next(now) {
+        match self.with(|pipeline| pipeline.next(now)) {
             Next::Send(id, batch) => {
                 Ok(Outgoing { shared: self.clone(), id, batch: Some(batch), started: now })
             }
@@ -103,22 +132,107 @@ impl Shared {
         self.0.changed.notified().await;
     }
 
-    /// Returns when nothing waits any more.
-    pub async fn drained(&self) {
+    /// Returns when nothing waits any more; or, with a spool that outlives this run, when everything is on disk and
+    /// X-Ray was asked once more in vain.
+    pub async fn settled(&self, spool_outlives: bool) {
+        let began = self.lock().tries();
+        let mut progress = (Instant::now(), 0);
         loop {
             let mut completed = std::pin::pin!(self.0.completed.notified());
             // Listening before looking: a completion in between is not missed.
             completed.as_mut().enable();
-            if self.snapshot().waiting.total() == 0 {
-                return;
+            {
+                let pipeline = self.lock();
+                let snapshot = pipeline.snapshot();
+                if snapshot.waiting.total() == 0 {
+                    return;
+                }
+                if snapshot.totals.sent != progress.1 {
+                    progress = (Instant::now(), snapshot.totals.sent);
+                }
+                let in_vain = pipeline.is_failing() && pipeline.tries() > began
+                    || progress.0.elapsed() >= LAST_ANSWER_PATIENCE;
+                if spool_outlives && in_vain && pipeline.is_safe() {
+                    return;
+                }
             }
-            completed.await;
+            // A batch that reaches the disk, or X-Ray's silence, completes nothing: looked at now and then.
+            let _ = tokio::time::timeout(LAST_ANSWER_PATIENCE / 10, completed).await;
         }
     }
 
-    /// Gives up everything that waits.
+    /// Gives up everything that waits and is not on disk.
     pub fn drop_waiting(&self) {
         self.lock().drop_waiting();
+    }
+
+    /// A spool with this many documents of earlier runs is there from now on.
+    pub fn spool_opened(&self, documents: u64) {
+        self.with(|pipeline| pipeline.spool_opened(documents));
+        self.0.changed.notify_one();
+    }
+
+    /// Blocks until there is something to do for the disk, or until the time.
+    pub fn spool_work(&self, can: DiskCan, until: Option<Instant>) -> SpoolWork {
+        let mut pipeline = self.lock();
+        loop {
+            let now = Instant::now();
+            let due = match pipeline.spool_work(now, can) {
+                Ok(work) => return work,
+                Err(due) => due,
+            };
+            if until.is_some_and(|until| until <= now) {
+                return SpoolWork::default();
+            }
+            pipeline = match due.into_iter().chain(until).min() {
+                None => self.0.spool.wait(pipeline).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let waited = self.0.spool.wait_timeout(pipeline, at.saturating_duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// A batch of [`Shared::spool_work`] is on disk.
+    pub fn spooled(&self, number: u64, record: Record) -> Written {
+        self.with(|pipeline| pipeline.spooled(number, record))
+    }
+
+    /// A batch of [`Shared::spool_work`] could not be written; it stays in memory.
+    pub fn not_spooled(&self, number: u64) {
+        self.with(|pipeline| pipeline.not_spooled(number));
+    }
+
+    /// The disk has lost or given up documents that nothing else has.
+    pub fn spool_lost(&self, reason: DropReason, documents: usize) {
+        self.with(|pipeline| pipeline.spool_lost(reason, documents));
+    }
+
+    /// Whether memory has room for a body of this size from the disk.
+    pub fn has_room_for_spooled(&self, bytes: usize) -> bool {
+        self.lock().has_room_for_spooled(bytes)
+    }
+
+    /// A batch that was read from the disk.
+    ///
+    /// # Errors
+    /// When it is no batch.
+    pub fn offer_spooled(
+        &self,
+        now: Instant,
+        body: Vec<u8>,
+        ends: Vec<u32>,
+        record: Record,
+    ) -> Result<(), MalformedBody> {
+        self.with(|pipeline| pipeline.offer_spooled(now, body, ends, record))?;
+        self.0.changed.notify_one();
+        Ok(())
+    }
+
+    /// The one who writes is to write what there is and stop.
+    pub fn finish_spool(&self) {
+        self.with(Pipeline::finish_spool);
     }
 
     /// All counters and queues at one moment.
@@ -145,7 +259,9 @@ impl Outgoing {
     /// Says what became of the try.
     pub fn complete(mut self, outcome: &Outcome, now: Instant) {
         if let Some(batch) = self.batch.take() {
-            self.shared.lock().complete(self.id, batch, outcome, self.started, now);
+            // The pipeline's clone may be the last: what returns to the pool does so with the rest.
+            drop(batch);
+            self.shared.with(|pipeline| pipeline.complete(self.id, outcome, self.started, now));
             self.shared.0.changed.notify_one();
             self.shared.0.completed.notify_waiters();
         }
@@ -154,8 +270,8 @@ impl Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        if let Some(batch) = self.batch.take() {
-            self.shared.lock().abandon(self.id, batch);
+        if self.batch.take().is_some() {
+            self.shared.with(|pipeline| pipeline.abandon(self.id));
             self.shared.0.changed.notify_one();
         }
     }
@@ -168,5 +284,5 @@ pub fn build_body<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Option<B
     for document in documents.into_iter().take(BATCH_DOCUMENTS_MAX) {
         let _ = builder.push(document).how;
     }
-    (builder.len() > 0).then(|| builder.close())
+    (builder.len() > 0).then(|| builder.close(0, Instant::now()))
 }

@@ -84,8 +84,8 @@ fn a_stop_does_not_wait_for_the_next_try() {
     let (now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
     let _ = offer(&mut pipeline, now, "x");
     pipeline.close_open(now);
-    let (id, batch) = send_next(&mut pipeline, now);
-    pipeline.complete(id, batch, &Outcome::Misconfigured, now, now);
+    let (id, _) = send_next(&mut pipeline, now);
+    pipeline.complete(id, &Outcome::Misconfigured, now, now);
     assert!(matches!(pipeline.next(now), Next::Wait(Some(_))));
     pipeline.close_intake(now);
     assert_eq!(documents(&send_next(&mut pipeline, now).1), ["x"]);
@@ -121,7 +121,7 @@ fn a_batch_x_ray_cannot_take_does_not_stand_in_the_way_of_others() {
         } else {
             ALL
         };
-        pipeline.complete(id, batch, &outcome, now, now);
+        pipeline.complete(id, &outcome, now, now);
     }
     assert!(tried[..2].contains(&"good".to_owned()), "{tried:?}");
 }
@@ -138,7 +138,7 @@ fn a_large_batch_that_timed_out_twice_is_halved() {
         now += Duration::from_secs(10);
         let (id, batch) = send_next(&mut pipeline, now);
         sizes.push(batch.len());
-        pipeline.complete(id, batch, &Outcome::Failed { delivered: true, timed_out: true }, now, now);
+        pipeline.complete(id, &Outcome::Failed { delivered: true, timed_out: true }, now, now);
     }
     assert_eq!(sizes, [40, 40, 20]);
 }
@@ -150,8 +150,8 @@ fn waiting_batches_keep_no_more_memory_than_their_bytes() {
     for _ in 0..50 {
         let _ = offer(&mut pipeline, now, &"x".repeat(2000));
     }
-    let (id, batch) = send_next(&mut pipeline, now);
-    pipeline.complete(id, batch, &Outcome::Throttled, now, now);
+    let (id, _) = send_next(&mut pipeline, now);
+    pipeline.complete(id, &Outcome::Throttled, now, now);
     let before = pipeline.budget().used();
     for _ in 0..10 {
         let _ = offer(&mut pipeline, now, "small");
@@ -182,6 +182,104 @@ fn step() -> impl Strategy<Value = Step> {
         8 => any::<u8>().prop_map(Step::Finish),
         1 => Just(Step::Abandon),
     ]
+}
+
+/// One step of the random test with a disk.
+#[derive(Debug, Clone)]
+enum DiskStep {
+    Document(usize),
+    Pass(u64),
+    Take,
+    Finish(u8),
+    /// The one who writes looks what there is to do.
+    Disk,
+    /// A batch reaches the disk, or does not.
+    Written(bool),
+}
+
+fn disk_step() -> impl Strategy<Value = DiskStep> {
+    prop_oneof![
+        12 => (1_usize..6000).prop_map(DiskStep::Document),
+        5 => (0_u64..3000).prop_map(DiskStep::Pass),
+        8 => Just(DiskStep::Take),
+        8 => any::<u8>().prop_map(DiskStep::Finish),
+        6 => Just(DiskStep::Disk),
+        6 => proptest::bool::weighted(0.8).prop_map(DiskStep::Written),
+    ]
+}
+
+/// A disk that keeps batches as they are.
+#[derive(Default)]
+struct FakeDisk {
+    records: std::collections::BTreeMap<Record, Batch>,
+    /// Records that are not in memory.
+    alone: std::collections::BTreeSet<Record>,
+    writing: VecDeque<Batch>,
+    next_offset: u64,
+}
+
+impl FakeDisk {
+    fn work(&mut self, pipeline: &mut Pipeline, now: Instant) {
+        let Ok(work) = pipeline.spool_work(now, DiskCan { write: true, read: true }) else { return };
+        for record in work.finished {
+            assert!(self.records.remove(&record).is_some(), "finished twice: {record:?}");
+            self.alone.remove(&record);
+        }
+        for record in work.released {
+            assert!(self.alone.insert(record), "released twice: {record:?}");
+        }
+        self.writing.extend(work.write);
+        if work.read
+            && let Some(record) = self.alone.pop_first()
+        {
+            let batch = &self.records[&record];
+            pipeline.offer_spooled(now, batch.body().to_vec(), batch.ends().to_vec(), record).unwrap();
+        }
+    }
+
+    fn written(&mut self, pipeline: &mut Pipeline, well: bool) {
+        let Some(batch) = self.writing.pop_front() else { return };
+        if !well {
+            return pipeline.not_spooled(batch.number());
+        }
+        let documents = u32::try_from(batch.len()).unwrap();
+        let record = Record { file: 1, offset: self.next_offset, documents };
+        self.next_offset += 1;
+        self.records.insert(record, batch.clone());
+        match pipeline.spooled(batch.number(), record) {
+            Written::Alone => assert!(self.alone.insert(record)),
+            Written::InFlight => {}
+            Written::Gone => assert!(self.records.remove(&record).is_some()),
+        }
+    }
+}
+
+/// Ends a send in one of the ways a send can end.
+fn finish(
+    pipeline: &mut Pipeline,
+    (id, batch, started): (u64, &Batch, Instant),
+    kind: u8,
+    now: Instant,
+    delivered: &mut Vec<String>,
+) {
+    let outcome = match kind % 8 {
+        0 => Outcome::Throttled,
+        1 => Outcome::Failed { delivered: kind > 99, timed_out: kind > 150 },
+        3 => Outcome::Rejected,
+        4 => Outcome::Answered {
+            again: (0..batch.len()).step_by(3).collect(),
+            refused: 0,
+            throttled: kind > 100,
+        },
+        5 => return pipeline.abandon(id),
+        6 => Outcome::Misconfigured,
+        _ => ALL,
+    };
+    if let Outcome::Answered { again, .. } = &outcome {
+        let taken = documents(batch).into_iter().enumerate().filter(|(at, _)| !again.contains(at));
+        delivered.extend(taken.map(|(_, document)| document));
+    }
+    pipeline.complete(id, &outcome, started, now);
 }
 
 proptest! {
@@ -229,9 +327,9 @@ proptest! {
                         let taken = documents(&batch).into_iter().enumerate().filter(|(at, _)| !again.contains(at));
                         delivered.extend(taken.map(|(_, document)| document));
                     }
-                    pipeline.complete(id, batch, &outcome, started, now);
+                    pipeline.complete(id, &outcome, started, now);
                 }
-                Step::Abandon => if let Some((id, batch, _)) = out.pop() { pipeline.abandon(id, batch); },
+                Step::Abandon => if let Some((id, ..)) = out.pop() { pipeline.abandon(id); },
                 Step::Finish(_) => {}
             }
             let snapshot = pipeline.snapshot();
@@ -242,6 +340,62 @@ proptest! {
         let unique: std::collections::HashSet<_> = numbers.iter().collect();
         prop_assert_eq!(unique.len(), numbers.len(), "a document was delivered twice");
         prop_assert_eq!(delivered.len() as u64, pipeline.snapshot().totals.sent);
+    }
+
+    /// With a disk beside it, which takes batches late or not at all, every document is still sent once or counted.
+    #[test]
+    fn property_a_disk_neither_loses_nor_doubles(steps in proptest::collection::vec(disk_step(), 1..300), budget in 100_000_usize..600_000) {
+        let mut pipeline = Pipeline::new(&settings(budget));
+        let mut disk = FakeDisk::default();
+        let mut now = Instant::now();
+        let mut out: Vec<(u64, Batch, Instant)> = Vec::new();
+        let (mut next_number, mut delivered) = (0_u64, Vec::new());
+        pipeline.spool_opened(0);
+        for step in steps {
+            match step {
+                DiskStep::Document(length) => {
+                    let _ = offer(&mut pipeline, now, &format!("{next_number}:{}", "\"".repeat(length)));
+                    next_number += 1;
+                }
+                DiskStep::Pass(millis) => { now += Duration::from_millis(millis); pipeline.close_due(now); }
+                DiskStep::Take => if let Next::Send(id, batch) = pipeline.next(now) { out.push((id, batch, now)); },
+                DiskStep::Finish(kind) if !out.is_empty() => {
+                    let (id, batch, started) = out.swap_remove(usize::from(kind) % out.len());
+                    finish(&mut pipeline, (id, &batch, started), kind, now, &mut delivered);
+                }
+                DiskStep::Finish(_) => {}
+                DiskStep::Disk => disk.work(&mut pipeline, now),
+                DiskStep::Written(well) => disk.written(&mut pipeline, well),
+            }
+            let snapshot = pipeline.snapshot();
+            prop_assert!(snapshot.balances(), "{:?}", snapshot);
+            prop_assert!(snapshot.budget_used_bytes <= budget + 2 * BODY_MAX_BYTES);
+        }
+        // X-Ray is back, and the disk is quick.
+        for (id, batch, started) in out {
+            finish(&mut pipeline, (id, &batch, started), 250, now, &mut delivered);
+        }
+        for _ in 0..5000 {
+            now += Duration::from_secs(31);
+            disk.work(&mut pipeline, now);
+            while !disk.writing.is_empty() {
+                disk.written(&mut pipeline, true);
+            }
+            if let Next::Send(id, batch) = pipeline.next(now) {
+                finish(&mut pipeline, (id, &batch, now), 250, now, &mut delivered);
+            }
+            if pipeline.snapshot().waiting.total() == 0 {
+                break;
+            }
+        }
+        disk.work(&mut pipeline, now);
+        let snapshot = pipeline.snapshot();
+        prop_assert_eq!(snapshot.waiting.total(), 0, "{:?}", snapshot);
+        prop_assert!(disk.records.is_empty(), "left on disk: {:?}", disk.records.keys());
+        let numbers: std::collections::HashSet<_> = delivered.iter().map(|document: &String| document.split(':').next().unwrap()).collect();
+        prop_assert_eq!(numbers.len(), delivered.len(), "a document was delivered twice");
+        prop_assert_eq!(delivered.len() as u64 + snapshot.totals.dropped_total() + snapshot.totals.refused_total(), next_number);
+        prop_assert_eq!(delivered.len() as u64, snapshot.totals.sent);
     }
 
     /// The budget bounds what waits, whatever the documents grow to when they are escaped.

@@ -1,0 +1,362 @@
+//! Batches on disk: what X-Ray does not take waits here and outlives the process.
+//!
+//! One thread of its own reads and writes, so that a slow disk holds up neither receiving nor sending. What belongs
+//! on disk, and by when, is the pipeline's to say ([`Shared::spool_work`]); how it lies there is `log` and `record`;
+//! [`Disk`] is the door to the disk. `write(2)` guards against the death of the process, `fdatasync(2)` every
+//! second against a loss of power.
+
+mod disk;
+mod log;
+mod record;
+
+use crate::events::Events;
+use crate::pipeline::{Batch, DiskCan, Shared, Written};
+use log::{Log, Note};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::oneshot;
+
+pub use disk::{Disk, DiskFile, Folder, Lock, Space};
+
+/// Smallest spool that makes sense: a few of the largest batches.
+pub const MIN_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Time between two looks at a lock that another daemon holds.
+const LOCK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// An overlapping rollout is over by then; who still waits says so.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time between two tries with a directory that cannot be used.
+const OPEN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time between two tries with a disk that takes nothing.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time to the next look when nothing could be read.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What is written is durable against a loss of power after this long.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where the spool is and how large it may be.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// Bytes of all files together, [`MIN_BYTES`] at least.
+    pub max_bytes: u64,
+}
+
+impl Settings {
+    /// A spool in a folder of this directory, which is made when it is not there.
+    pub fn in_directory(directory: &Path, max_bytes: u64) -> Self {
+        Self { disk: Arc::new(Folder::in_directory(directory)), max_bytes }
+    }
+}
+
+/// The running spool.
+#[derive(Debug)]
+pub struct Spool {
+    pipeline: Shared,
+    ended: oneshot::Receiver<()>,
+    outlives: Arc<AtomicBool>,
+}
+
+impl Spool {
+    /// Starts the thread. A directory that cannot be used, now or later, is told to `events` and tried again.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(settings: Settings, pipeline: Shared, events: Events) -> io::Result<Self> {
+        let (end, ended) = oneshot::channel();
+        let outlives = Arc::new(AtomicBool::new(false));
+        let keeper = Keeper {
+            settings,
+            pipeline: pipeline.clone(),
+            events,
+            outlives: outlives.clone(),
+            clock: Clock::start(),
+        };
+        std::thread::Builder::new().name("xrayd-spool".to_owned()).spawn(move || {
+            keeper.run();
+            // Nobody may be left to hear it.
+            let _ = end.send(());
+        })?;
+        Ok(Self { pipeline, ended, outlives })
+    }
+
+    /// What is on disk will be there for the next run, as far as can be known from here.
+    pub fn outlives_this_run(&self) -> bool {
+        self.outlives.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is in memory and stops. False when that was not done in time.
+    pub async fn finish(self, until: tokio::time::Instant) -> bool {
+        self.pipeline.finish_spool();
+        tokio::time::timeout_at(until, self.ended).await.is_ok()
+    }
+}
+
+/// Wall-clock time that a change of the clock does not move.
+#[derive(Debug)]
+struct Clock {
+    started: Instant,
+    started_ms: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), started_ms: millis(since_1970) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started_ms + millis(self.started.elapsed())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the thread has.
+struct Keeper {
+    settings: Settings,
+    pipeline: Shared,
+    events: Events,
+    outlives: Arc<AtomicBool>,
+    clock: Clock,
+}
+
+impl Keeper {
+    fn run(self) {
+        let Some((lock, log)) = self.open() else { return };
+        self.keep(log);
+        drop(lock);
+    }
+
+    /// Waits for the directory. None when the daemon ends before.
+    fn open(&self) -> Option<(Box<dyn Send + std::fmt::Debug>, Log)> {
+        let began = Instant::now();
+        loop {
+            let wait = match self.try_open() {
+                Ok(Some(opened)) => return Some(opened),
+                Ok(None) => {
+                    if began.elapsed() >= LOCK_PATIENCE {
+                        let place = self.settings.disk.place();
+                        self.events.spool_unavailable(&format!("another daemon uses {place}"));
+                    }
+                    LOCK_INTERVAL
+                }
+                Err(error) => {
+                    self.events.spool_unavailable(&format!("{}: {error}", self.settings.disk.place()));
+                    OPEN_INTERVAL
+                }
+            };
+            let cannot = DiskCan { write: false, read: false };
+            if self.pipeline.spool_work(cannot, Some(Instant::now() + wait)).finish {
+                return None;
+            }
+        }
+    }
+
+    fn try_open(&self) -> io::Result<Option<(Box<dyn Send + std::fmt::Debug>, Log)>> {
+        let disk = &self.settings.disk;
+        let Lock::Ours(lock) = disk.lock()? else { return Ok(None) };
+        let log = Log::open(disk.clone(), self.settings.max_bytes)?;
+        let volatile = disk.is_volatile();
+        self.outlives.store(!volatile, Ordering::Relaxed);
+        self.events.spool_opened(&disk.place(), log.waiting(), volatile);
+        self.pipeline.spool_opened(log.waiting());
+        Ok(Some((lock, log)))
+    }
+
+    fn keep(&self, mut log: Log) {
+        let mut syncer = Syncer::start(self.settings.disk.clone(), self.events.clone());
+        let (mut write_at, mut read_at) = (None, None);
+        self.tell(&mut log);
+        loop {
+            let now = Instant::now();
+            let due = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+            let can = DiskCan { write: due(write_at), read: due(read_at) };
+            let pauses = [write_at, read_at].into_iter().flatten().filter(|&at| at > now);
+            let work = self.pipeline.spool_work(can, pauses.chain(syncer.due()).min());
+            for record in work.finished {
+                log.finished(record);
+            }
+            for record in work.released {
+                log.released(record);
+            }
+            let written = self.write(&mut log, work.write);
+            write_at = (!written).then(|| Instant::now() + WRITE_INTERVAL);
+            if work.read {
+                let read = self.read(&mut log);
+                read_at = (!read).then(|| Instant::now() + READ_INTERVAL);
+            }
+            self.tell(&mut log);
+            syncer.add(log.take_unsynced());
+            if work.finish {
+                self.finish(&mut log);
+                syncer.add(log.take_unsynced());
+                return syncer.finish();
+            }
+            syncer.sync_if_due();
+        }
+    }
+
+    /// Writes all that is left.
+    fn finish(&self, log: &mut Log) {
+        loop {
+            let rest = self.pipeline.spool_work(DiskCan { write: true, read: false }, None);
+            for record in rest.finished {
+                log.finished(record);
+            }
+            let done = rest.write.is_empty() || !self.write(log, rest.write);
+            self.tell(log);
+            if done {
+                return;
+            }
+        }
+    }
+
+    /// Writes batches until one fails. False when one did.
+    fn write(&self, log: &mut Log, batches: Vec<Batch>) -> bool {
+        let mut batches = batches.into_iter();
+        while let Some(batch) = batches.next() {
+            match log.append(&batch, self.clock.now_ms()) {
+                Ok(record) => {
+                    match self.pipeline.spooled(batch.number(), record) {
+                        Written::Alone => {}
+                        Written::InFlight => log.hold(record),
+                        Written::Gone => log.finished(record),
+                    }
+                    self.events.spool_written(log.bytes());
+                }
+                Err(error) => {
+                    self.events.spool_failed(&self.settings.disk.place(), &error);
+                    for batch in std::iter::once(batch).chain(batches) {
+                        self.pipeline.not_spooled(batch.number());
+                    }
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads the next batch and hands it over. False when there is none, or no room for it.
+    fn read(&self, log: &mut Log) -> bool {
+        let Some(next) = log.next(self.clock.now_ms()) else { return false };
+        if !self.pipeline.has_room_for_spooled(next.bytes()) {
+            return false;
+        }
+        let Some((record, body, ends)) = log.take(&next) else { return true };
+        if let Err(error) = self.pipeline.offer_spooled(Instant::now(), body, ends, record) {
+            log.unreadable(record, &error);
+        }
+        true
+    }
+
+    fn tell(&self, log: &mut Log) {
+        for note in log.take_notes() {
+            match note {
+                Note::Lost { reason, documents } => {
+                    self.pipeline.spool_lost(reason, documents);
+                    self.events.spool_lost(reason, documents);
+                }
+                Note::Torn { file, bytes } => self.events.spool_torn(&file, bytes),
+                Note::Damaged { file, why } => self.events.spool_damaged(&file, &why),
+                Note::SetAside { file, name } => self.events.spool_set_aside(&file, &name),
+            }
+        }
+        self.events.spool_bytes(log.bytes());
+    }
+}
+
+type Files = Vec<Arc<dyn DiskFile>>;
+
+/// Makes files durable on a thread of its own: on a slow disk that takes seconds, and what comes meanwhile has to
+/// be written.
+struct Syncer {
+    disk: Arc<dyn Disk>,
+    events: Events,
+    work: Option<SyncSender<Files>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    unsynced: Files,
+    next: Option<Instant>,
+}
+
+impl Syncer {
+    fn start(disk: Arc<dyn Disk>, events: Events) -> Self {
+        Self { disk, events, work: None, thread: None, unsynced: Vec::new(), next: None }
+    }
+
+    fn add(&mut self, files: Files) {
+        for file in files {
+            if !self.unsynced.iter().any(|known| Arc::ptr_eq(known, &file)) {
+                self.unsynced.push(file);
+            }
+        }
+        if !self.unsynced.is_empty() && self.next.is_none() {
+            self.next = Some(Instant::now() + SYNC_INTERVAL);
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn sync_if_due(&mut self) {
+        if self.next.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        self.next = None;
+        let files = std::mem::take(&mut self.unsynced);
+        if let Err(TrySendError::Full(files) | TrySendError::Disconnected(files)) = self.hand_over(files) {
+            // The last ones are still being made durable.
+            self.add(files);
+        }
+    }
+
+    /// The thread is made when it is first needed: most daemons never write.
+    fn hand_over(&mut self, files: Files) -> Result<(), TrySendError<Files>> {
+        if self.work.is_none() {
+            let (sender, receiver) = sync_channel::<Files>(1);
+            let (disk, events) = (self.disk.clone(), self.events.clone());
+            let thread = std::thread::Builder::new().name("xrayd-sync".to_owned()).spawn(move || {
+                while let Ok(files) = receiver.recv() {
+                    sync(&*disk, &files, &events);
+                }
+            });
+            let Ok(thread) = thread else { return Err(TrySendError::Disconnected(files)) };
+            (self.work, self.thread) = (Some(sender), Some(thread));
+        }
+        self.work.as_ref().map_or(Ok(()), |work| work.try_send(files))
+    }
+
+    fn finish(mut self) {
+        self.work = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        sync(&*self.disk, &self.unsynced, &self.events);
+    }
+}
+
+fn sync(disk: &dyn Disk, files: &[Arc<dyn DiskFile>], events: &Events) {
+    if files.is_empty() {
+        return;
+    }
+    let results = files.iter().map(|file| file.sync()).chain([disk.sync()]);
+    if let Some(error) = results.filter_map(Result::err).next() {
+        events.spool_not_durable(&disk.place(), &error);
+    }
+}
+
+#[cfg(test)]
+mod tests;
