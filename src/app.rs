@@ -4,7 +4,7 @@ use crate::api::{self, Api, Health, Phase, Server};
 use crate::aws::{self, SetupError};
 use crate::config::{Config, Stopping};
 use crate::events::Events;
-use crate::pipeline::{DropReason, Shared, Snapshot};
+use crate::pipeline::{DropReason, Settled, Shared, Snapshot};
 use crate::shutdown::Stop;
 use crate::sink::xray::{self, Telemetry};
 use crate::spool::Spool;
@@ -193,11 +193,11 @@ impl Rooms {
         lock(&self.listener).stop();
         self.pipeline.close_intake(Instant::now());
         let outlives = self.spool.as_ref().is_some_and(Spool::outlives_this_run);
-        tokio::select! {
-            () = self.pipeline.settled(outlives) => {}
-            () = tokio::time::sleep_until(give_up_at) => {}
-            () = stop.insisted() => {}
-        }
+        let settled = tokio::select! {
+            settled = self.pipeline.settled(outlives) => Some(settled),
+            () = tokio::time::sleep_until(give_up_at) => None,
+            () = stop.insisted() => None,
+        };
         self.ending.send_replace(Ending::Delivered);
         let _ = self.sink.await;
         if let Some(spool) = self.spool
@@ -207,8 +207,13 @@ impl Rooms {
         }
         self.pipeline.drop_waiting();
         self.ending.send_replace(Ending::Counted);
-        // Health was answered until now; requests under way and the last record get what is left of the time.
-        let last_at = end_at.min(tokio::time::Instant::now() + LAST_TELEMETRY_TIMEOUT);
+        // Health was answered until now; requests under way and the last record get what is left of the time. An
+        // X-Ray that takes no documents hardly takes a record, and a restart should be quick.
+        let for_the_record = match settled {
+            Some(Settled::OnDisk) => LAST_TELEMETRY_TIMEOUT / 8,
+            _ => LAST_TELEMETRY_TIMEOUT,
+        };
+        let last_at = end_at.min(tokio::time::Instant::now() + for_the_record);
         tokio::select! {
             _ = tokio::time::timeout_at(last_at, async { (self.telemetry.await, self.server.await) }) => {}
             () = stop.insisted() => {}

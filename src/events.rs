@@ -371,6 +371,13 @@ impl Events {
         }
     }
 
+    /// The disk did not give back what was written to it.
+    pub fn spool_distrusted(&self, directory: &str) {
+        let reason =
+            format!("{directory} does not give back what was written; nothing more is written for a while");
+        self.0.spool.changed(&reason, Instant::now());
+    }
+
     /// A damaged file was put aside after all of it that can be read was dealt with.
     pub fn spool_set_aside(&self, file: &str, name: &str) {
         tracing::warn!(file, name, "a damaged spool file was set aside");

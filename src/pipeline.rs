@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 pub use batch::{Batch, Document, MalformedBody};
 pub use budget::{Budget, Charge};
 pub use ledger::{DropReason, RefusedReason, Snapshot, Totals, Transport, Waiting};
-pub use shared::{Outgoing, Shared, build_body};
+pub use shared::{Outgoing, Settled, Shared, build_body};
 pub use spooling::{DiskCan, Record, SpoolWork, UNSENT_MAX, Written};
 
 use crate::segment::{Datagram, DatagramError, Escaped};

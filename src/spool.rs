@@ -37,6 +37,9 @@ const OPEN_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two tries with a disk that takes nothing.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A disk that did not give back what was written is not trusted with more for this long.
+const DISTRUST_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Time to the next look when nothing could be read.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -179,7 +182,8 @@ impl Keeper {
     fn keep(&self, mut log: Log) {
         let mut syncer = Syncer::start(self.settings.disk.clone(), self.events.clone());
         let (mut write_at, mut read_at) = (None, None);
-        self.tell(&mut log);
+        // What an earlier run left says nothing of the disk as it is now.
+        let _ = self.tell(&mut log);
         loop {
             let now = Instant::now();
             let due = |at: Option<Instant>| at.is_none_or(|at| at <= now);
@@ -192,13 +196,16 @@ impl Keeper {
             for record in work.released {
                 log.released(record);
             }
-            let written = self.write(&mut log, work.write);
-            write_at = (!written).then(|| Instant::now() + WRITE_INTERVAL);
-            if work.read {
-                let read = self.read(&mut log);
-                read_at = (!read).then(|| Instant::now() + READ_INTERVAL);
+            if !self.write(&mut log, work.write) {
+                write_at = Some(Instant::now() + WRITE_INTERVAL);
             }
-            self.tell(&mut log);
+            if work.read && !self.read(&mut log) {
+                read_at = Some(Instant::now() + READ_INTERVAL);
+            }
+            if self.tell(&mut log) {
+                self.events.spool_distrusted(&self.settings.disk.place());
+                write_at = Some(Instant::now() + DISTRUST_INTERVAL);
+            }
             syncer.add(log.take_unsynced());
             if work.finish {
                 self.finish(&mut log);
@@ -217,7 +224,7 @@ impl Keeper {
                 log.finished(record);
             }
             let done = rest.write.is_empty() || !self.write(log, rest.write);
-            self.tell(log);
+            let _ = self.tell(log);
             if done {
                 return;
             }
@@ -249,7 +256,7 @@ impl Keeper {
         true
     }
 
-    /// Reads the next batch and hands it over. False when there is none, or no room for it.
+    /// Reads the next batch and hands it over. False when there is none, or no memory for it.
     fn read(&self, log: &mut Log) -> bool {
         let Some(next) = log.next(self.clock.now_ms()) else { return false };
         if !self.pipeline.has_room_for_spooled(next.bytes()) {
@@ -262,7 +269,9 @@ impl Keeper {
         true
     }
 
-    fn tell(&self, log: &mut Log) {
+    /// Says what happened to files. True when one is damaged.
+    fn tell(&self, log: &mut Log) -> bool {
+        let mut damaged = false;
         for note in log.take_notes() {
             match note {
                 Note::Lost { reason, documents } => {
@@ -270,11 +279,15 @@ impl Keeper {
                     self.events.spool_lost(reason, documents);
                 }
                 Note::Torn { file, bytes } => self.events.spool_torn(&file, bytes),
-                Note::Damaged { file, why } => self.events.spool_damaged(&file, &why),
+                Note::Damaged { file, why } => {
+                    damaged = true;
+                    self.events.spool_damaged(&file, &why);
+                }
                 Note::SetAside { file, name } => self.events.spool_set_aside(&file, &name),
             }
         }
         self.events.spool_bytes(log.bytes());
+        damaged
     }
 }
 

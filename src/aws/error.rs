@@ -174,7 +174,13 @@ impl Answer {
             let is_xrays = self.body.is_empty() || self.body.trim_ascii_start().starts_with(b"{");
             return if is_xrays { ErrorKind::Success } else { ErrorKind::NotXRay };
         }
-        self.code.as_deref().and_then(kind_of_code).unwrap_or_else(|| kind_of_status(self.status))
+        let kind = self.code.as_deref().and_then(kind_of_code);
+        // Something on the way that calls every request bad must not cost a document: X-Ray names its errors.
+        let nameless = self.code.is_none() && !self.body.trim_ascii_start().starts_with(b"{");
+        if self.status == StatusCode::BAD_REQUEST && nameless {
+            return ErrorKind::NotXRay;
+        }
+        kind.unwrap_or_else(|| kind_of_status(self.status))
     }
 
     /// How PutTelemetryRecords reports it.
@@ -291,6 +297,8 @@ mod tests {
     #[test]
     fn the_status_decides_where_there_is_no_known_code() {
         check(400, Some("InvalidRequestException"), "{}", ErrorKind::BadRequest);
+        check(400, None, r#"{"message":"bad"}"#, ErrorKind::BadRequest);
+        check(400, None, "<html>Bad Request</html>", ErrorKind::NotXRay);
         check(413, None, "", ErrorKind::BadRequest);
         check(403, None, "<html>", ErrorKind::Credentials);
         check(408, None, "", ErrorKind::Transient);

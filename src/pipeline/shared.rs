@@ -23,6 +23,15 @@ struct State {
     spool: Condvar,
 }
 
+/// Why a stopping daemon need not wait any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// X-Ray has everything.
+    Delivered,
+    /// The disk has everything, and X-Ray takes nothing.
+    OnDisk,
+}
+
 /// A stopping daemon that has everything on disk waits this long for X-Ray to take something.
 const LAST_ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -134,7 +143,7 @@ impl Shared {
 
     /// Returns when nothing waits any more; or, with a spool that outlives this run, when everything is on disk and
     /// X-Ray was asked once more in vain.
-    pub async fn settled(&self, spool_outlives: bool) {
+    pub async fn settled(&self, spool_outlives: bool) -> Settled {
         let began = self.lock().tries();
         let mut progress = (Instant::now(), 0);
         loop {
@@ -145,7 +154,7 @@ impl Shared {
                 let pipeline = self.lock();
                 let snapshot = pipeline.snapshot();
                 if snapshot.waiting.total() == 0 {
-                    return;
+                    return Settled::Delivered;
                 }
                 if snapshot.totals.sent != progress.1 {
                     progress = (Instant::now(), snapshot.totals.sent);
@@ -153,7 +162,7 @@ impl Shared {
                 let in_vain = pipeline.is_failing() && pipeline.tries() > began
                     || progress.0.elapsed() >= LAST_ANSWER_PATIENCE;
                 if spool_outlives && in_vain && pipeline.is_safe() {
-                    return;
+                    return Settled::OnDisk;
                 }
             }
             // A batch that reaches the disk, or X-Ray's silence, completes nothing: looked at now and then.

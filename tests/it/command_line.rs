@@ -20,14 +20,14 @@ fn run(command: &mut Command) -> (Option<i32>, String, String) {
 }
 
 /// A daemon as a process of its own, ended with the test.
-struct Process {
-    child: Child,
-    udp: String,
-    tcp: String,
+pub struct Process {
+    pub child: Child,
+    pub udp: String,
+    pub tcp: String,
 }
 
 impl Process {
-    fn start(arguments: &str) -> Self {
+    pub fn start(arguments: &str) -> Self {
         let mut command = xrayd(&format!("-b 127.0.0.1:0 -t 127.0.0.1:0 --linger 0 {arguments}"));
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -43,13 +43,13 @@ impl Process {
         Self { udp: part("udp="), tcp: part("tcp="), child }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let status =
             Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    fn exit_code(mut self) -> Option<i32> {
+    pub fn exit_code(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }

@@ -5,11 +5,14 @@
 
 mod aws_setup;
 mod command_line;
+mod crash;
 mod credentials;
+mod faults;
 mod forwarding;
 mod health;
 mod receivers;
 mod retries;
+mod spool;
 mod stopping;
 mod support;
 mod tcp_port;

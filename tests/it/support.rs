@@ -3,7 +3,7 @@
 #[path = "../support/mod.rs"]
 mod shared;
 
-pub use shared::fake_xray::{FakeXRay, Mode, PATIENCE, rules};
+pub use shared::fake_xray::{FakeXRay, Judge, Mode, PATIENCE, rules};
 pub use shared::sigv4;
 
 use aws_credential_types::Credentials;
@@ -73,7 +73,12 @@ impl Daemon {
     /// Sends numbered documents and returns them. Waits for the daemon to take each hundred, so that a small
     /// receive buffer is no part of the test.
     pub async fn send_numbered(&self, count: usize) -> Vec<String> {
-        let documents: Vec<_> = (0..count).map(numbered).collect();
+        self.send_numbered_from(0, count).await
+    }
+
+    /// The same, with other numbers.
+    pub async fn send_numbered_from(&self, first: usize, count: usize) -> Vec<String> {
+        let documents: Vec<_> = (first..first + count).map(numbered).collect();
         let before = self.snapshot().totals.received_total();
         for (sent, document) in documents.iter().enumerate() {
             self.send(document);
@@ -115,11 +120,19 @@ impl Daemon {
 
     /// Stops and checks that the ledger adds up at the end.
     pub async fn stop(self) -> Report {
+        let report = self.stop_with_spool().await;
+        assert_eq!(report.snapshot.waiting.total(), 0, "nothing waits after the end: {report:?}");
+        report
+    }
+
+    /// The same of a daemon that may leave documents on disk.
+    pub async fn stop_with_spool(self) -> Report {
         self.stop.request();
         let ended = tokio::time::timeout(PATIENCE * 2, self.running).await.expect("a stop ends");
         let report = ended.unwrap().unwrap();
         assert!(report.snapshot.balances(), "the ledger does not add up: {report:?}");
-        assert_eq!(report.snapshot.waiting.total(), 0, "nothing waits after the end: {report:?}");
+        let waiting = report.snapshot.waiting;
+        assert_eq!(waiting.total(), waiting.spool, "nothing waits in memory after the end: {report:?}");
         report
     }
 
@@ -146,6 +159,14 @@ pub fn numbered(number: usize) -> String {
     format!(
         r#"{{"id":"{number:016x}","trace_id":"1-5759e988-{number:024x}","name":"n","text":"\"quoted\" \\ é"}}"#
     )
+}
+
+/// Every one of these came, in whatever order and however often.
+#[track_caller]
+pub fn assert_all_arrived(sent: &[String], arrived: &[String]) {
+    let arrived: std::collections::HashSet<_> = arrived.iter().collect();
+    let missing: Vec<_> = sent.iter().filter(|document| !arrived.contains(document)).collect();
+    assert!(missing.is_empty(), "{} of {} are missing: {:?}", missing.len(), sent.len(), missing.first());
 }
 
 /// An HTTP answer.

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -34,6 +35,10 @@ pub enum Mode {
     Hang,
     /// 200 with the entries this function makes of a document.
     Unprocessed(Judge),
+    /// Reads the beginning of a request and cuts the connection.
+    Reset,
+    /// A bad gateway on the way, which speaks HTML.
+    Html(u16),
     /// 400 when a document contains this text, as X-Ray refuses a whole batch.
     RefuseBatchWith(&'static str, u16),
 }
@@ -62,6 +67,8 @@ impl Seen {
 struct Inner {
     mode: Mutex<Mode>,
     rules: Mutex<Value>,
+    /// Documents of requests that were answered with 200.
+    arrived: Mutex<Vec<String>>,
     seen: watch::Sender<Vec<Seen>>,
 }
 
@@ -83,6 +90,7 @@ impl FakeXRay {
         let inner = Arc::new(Inner {
             mode: Mutex::new(Mode::Take),
             rules: Mutex::new(rules("Default", 0.05)),
+            arrived: Mutex::default(),
             seen: watch::Sender::new(Vec::new()),
         });
         let router = Router::new().fallback(answer).with_state(inner.clone());
@@ -115,11 +123,12 @@ impl FakeXRay {
 
     /// All documents that were answered with 200, in the order they came.
     pub fn documents(&self) -> Vec<String> {
-        self.seen_at("/TraceSegments")
-            .iter()
-            .filter(|seen| seen.status == 200)
-            .flat_map(Seen::documents)
-            .collect()
+        self.inner.arrived.lock().unwrap().clone()
+    }
+
+    /// How many those are.
+    pub fn documents_len(&self) -> usize {
+        self.inner.arrived.lock().unwrap().len()
     }
 
     /// Waits until this holds of the requests.
@@ -135,7 +144,7 @@ impl FakeXRay {
     }
 
     pub async fn until_documents(&self, count: usize) -> Vec<String> {
-        self.until(&format!("{count} documents"), |fake| fake.documents().len() >= count).await;
+        self.until(&format!("{count} documents"), |fake| fake.documents_len() >= count).await;
         self.documents()
     }
 
@@ -170,6 +179,12 @@ pub fn rules(name: &str, fixed_rate: f64) -> Value {
 
 async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    if matches!(*inner.mode.lock().unwrap(), Mode::Reset) {
+        let mut body = body;
+        let _ = body.frame().await;
+        // Ends the task of the connection, and with it the connection, without a word.
+        std::panic::resume_unwind(Box::new("reset"));
+    }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let signature = sigv4::verify(head.method.as_str(), &target, &head.headers, &body);
@@ -181,6 +196,15 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         Err(reason) => (403, "InvalidSignatureException", json!({ "message": reason })),
         Ok(()) => respond(&mode, &target, &body, &inner),
     };
+    if target == "/TraceSegments" && status == 200 && !matches!(mode, Mode::Html(_)) {
+        let body: Value = serde_json::from_slice(&body).expect("bodies are JSON");
+        let unprocessed = answer["UnprocessedTraceSegments"].as_array().into_iter().flatten();
+        let unprocessed: Vec<_> = unprocessed.filter_map(|entry| entry["Id"].as_str()).collect();
+        let documents =
+            body["TraceSegmentDocuments"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let taken = documents.filter(|document| !unprocessed.iter().any(|id| document.contains(id)));
+        inner.arrived.lock().unwrap().extend(taken.map(str::to_owned));
+    }
     inner.seen.send_modify(|seen| {
         seen.push(Seen { target, headers: head.headers, body, status });
     });
@@ -188,7 +212,8 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         std::future::pending::<()>().await;
     }
     let status = http::StatusCode::from_u16(status).expect("a status");
-    let mut response = (status, answer.to_string()).into_response();
+    let text = answer.as_str().map_or_else(|| answer.to_string(), str::to_owned);
+    let mut response = (status, text).into_response();
     response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
     if !code.is_empty() {
         response.headers_mut().insert("x-amzn-errortype", http::HeaderValue::from_static(code));
@@ -201,6 +226,7 @@ fn respond(mode: &Mode, target: &str, body: &[u8], inner: &Inner) -> (u16, &'sta
     match mode {
         Mode::Fail(status, code) => return failed(*status, code),
         Mode::Hang => return failed(NEVER_ANSWERED, ""),
+        Mode::Html(status) => return (*status, "", Value::String("<html>Bad gateway</html>".to_owned())),
         _ => {}
     }
     let body: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -1,0 +1,124 @@
+//! `kill -9` at any moment, under load, whatever X-Ray does: what is missing afterwards was received in the last
+//! moments before, and nothing else is missing.
+//!
+//! `XRAYD_CRASH_RUNS=100 cargo test --release --test it crash -- --nocapture` prints a line for each run.
+
+use crate::command_line::Process;
+use crate::support::{FakeXRay, HEADER, Mode, PATIENCE, ask, numbered, sigv4};
+use std::collections::HashMap;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A document may be in memory alone for so long: a second in the open batch, a second until a closed one that was
+/// not sent goes to disk, and what a busy machine adds.
+const WINDOW: Duration = Duration::from_millis(2500);
+
+struct Run {
+    sent: usize,
+    missing: usize,
+    /// Time between the sending of the oldest missing document and the end.
+    window: Duration,
+    twice: usize,
+}
+
+fn start(fake: &FakeXRay, directory: &std::path::Path) -> Process {
+    let (region, url, directory) = (sigv4::REGION, fake.url(), directory.display());
+    Process::start(&format!("-o -n {region} --endpoint {url} --spool {directory}"))
+}
+
+/// Sends documents until told to stop; returns when each was sent.
+fn send(to: String, rate: u32, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<Vec<Instant>> {
+    std::thread::spawn(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let began = Instant::now();
+        let mut times: Vec<Instant> = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            times.push(Instant::now());
+            // Once the daemon is gone the kernel says so; those documents were sent after the end.
+            let _ = socket.send_to(&[HEADER, numbered(times.len() - 1).as_bytes()].concat(), &to);
+            let next = began + Duration::from_secs(1) * u32::try_from(times.len()).unwrap() / rate;
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        times
+    })
+}
+
+/// What waits, and how much the daemon has sent, by its own account.
+async fn waiting_and_sent(daemon: &Process) -> (u64, u64) {
+    let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    let metrics = ask(daemon.tcp.parse().unwrap(), request).await.body;
+    let sum = |name: &str| {
+        let lines = metrics.lines().filter(|line| line.starts_with(name));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    (sum("xrayd_documents_waiting{"), sum("xrayd_documents_sent_total{"))
+}
+
+async fn run(random: &mut fastrand::Rng, mode: Mode) -> Run {
+    let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
+    let daemon = start(&fake, directory.path());
+    let stop = Arc::new(AtomicBool::new(false));
+    let rate = *random.choice(&[20, 300, 3000]).unwrap();
+    let sender = send(daemon.udp.clone(), rate, stop.clone());
+    // X-Ray is well for a while, and then as this run wants it; the end comes at a random moment of either.
+    tokio::time::sleep(Duration::from_millis(random.u64(0..700))).await;
+    fake.set(mode);
+    tokio::time::sleep(Duration::from_millis(random.u64(0..3500))).await;
+    daemon.signal("KILL");
+    let killed = Instant::now();
+    assert_eq!(daemon.exit_code(), None, "killed by the signal");
+    stop.store(true, Ordering::Relaxed);
+    let mut times = sender.join().unwrap();
+    times.retain(|time| *time < killed);
+
+    fake.set(Mode::Take);
+    let daemon = start(&fake, directory.path());
+    let deadline = Instant::now() + PATIENCE;
+    // The first look may come before the spool is open; its lock is free, so that takes no time to speak of.
+    let mut quiet = 0;
+    while quiet < 3 {
+        quiet = if waiting_and_sent(&daemon).await.0 == 0 { quiet + 1 } else { 0 };
+        assert!(Instant::now() < deadline, "the spool is not drained");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit_code(), Some(0));
+
+    let mut arrived: HashMap<String, usize> = HashMap::new();
+    for document in fake.documents() {
+        *arrived.entry(document).or_default() += 1;
+    }
+    let missing: Vec<_> =
+        (0..times.len()).filter(|&number| !arrived.contains_key(&numbered(number))).collect();
+    let window = missing.first().map_or(Duration::ZERO, |&first| killed - times[first]);
+    let twice = arrived.values().map(|times| times - 1).sum();
+    Run { sent: times.len(), missing: missing.len(), window, twice }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_moments_it_loses_the_last_moments_only() {
+    let runs: usize = std::env::var("XRAYD_CRASH_RUNS").map_or(6, |runs| runs.parse().unwrap());
+    let seed =
+        std::env::var("XRAYD_CRASH_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    let mut random = fastrand::Rng::with_seed(seed);
+    let modes = [
+        ("well", Mode::Take),
+        ("failing", Mode::Fail(500, "InternalFailure")),
+        ("hanging", Mode::Hang),
+        ("dragging", Mode::TakeAfter(Duration::from_millis(800))),
+    ];
+    println!("seed {seed}");
+    for number in 0..runs {
+        let (name, mode) = &modes[number % modes.len()];
+        let Run { sent, missing, window, twice } = run(&mut random, mode.clone()).await;
+        println!(
+            "X-Ray {name:<8} sent {sent:>6}  missing {missing:>5}, all of the last {window:>6.0?}  twice {twice}"
+        );
+        assert!(
+            window <= WINDOW,
+            "run {number} of seed {seed}, X-Ray {name}: {missing} of {sent} of {window:?}"
+        );
+    }
+}
