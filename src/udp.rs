@@ -145,7 +145,7 @@ impl Listener {
         let nap = if settings.nap { nap_for(granted) } else { Duration::ZERO };
         tracing::debug!(nap_us = nap.as_micros(), "receive thread");
         #[cfg(target_os = "linux")]
-        let receiver = mmsg::Mmsg::new(socket)?;
+        let receiver = mmsg::Mmsg::new(socket, settings.receive_buffer_bytes)?;
         #[cfg(not(target_os = "linux"))]
         let receiver = Portable::new(socket)?;
         Self::start_with(receiver, nap, pipeline, events)

@@ -2,6 +2,7 @@
 
 use crate::udp::RECEIVE_BUFFER_BYTES;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -17,13 +18,34 @@ const RECEIVE_BUFFER_MIN_BYTES: usize = 1024 * 1024;
 /// The receive buffer is this part of the memory: the kernel doubles it, and charges it to the container.
 const RECEIVE_BUFFER_PART: u64 = 32;
 
-/// Bytes this process may use: the cgroup's limit if it is below the host's memory.
+/// Bytes this process may use: the lowest limit of its cgroups if one is below the host's memory.
 pub(super) fn available_bytes() -> Option<u64> {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let host = read("/proc/meminfo").and_then(|text| total_of_meminfo(&text));
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let cgroup = limits.into_iter().find_map(|path| read(path).and_then(|text| limit_of_cgroup(&text)));
-    [host, cgroup].into_iter().flatten().min()
+    let read = |path: &Path| fs::read_to_string(path).ok();
+    let host = read(Path::new("/proc/meminfo")).and_then(|text| total_of_meminfo(&text));
+    let cgroups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let limits = limit_files(&cgroups).into_iter().filter_map(|path| limit_of_cgroup(&read(&path)?));
+    host.into_iter().chain(limits).min()
+}
+
+/// Where the limits of this process are, as `/proc/self/cgroup` names its cgroups: of its own, and of all above. In a
+/// container that sees the host's names the own one is mounted at the root.
+fn limit_files(cgroups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in cgroups.lines() {
+        // "4:memory:/path" is version 1, "0::/path" is version 2.
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|one| one == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let below = Path::new(path.trim_start_matches('/'));
+        files.extend(below.ancestors().map(|folder| Path::new(root).join(folder).join(file)));
+    }
+    files
 }
 
 /// The budget when `-m` names none, in bytes.
@@ -57,6 +79,24 @@ mod tests {
         assert_eq!(total_of_meminfo("MemTotal:       24622896 kB\nMemFree: 1 kB\n"), Some(24_622_896 * 1024));
         assert_eq!(limit_of_cgroup("max\n"), None);
         assert_eq!(limit_of_cgroup("33554432\n"), Some(32 * MIB));
+    }
+
+    #[test]
+    fn looks_for_limits_in_every_cgroup_the_process_is_in() {
+        let files = |cgroups: &str| -> Vec<String> {
+            limit_files(cgroups).iter().map(|path| path.display().to_string()).collect()
+        };
+        let service = "/sys/fs/cgroup/system.slice/xrayd.service/memory.max";
+        let slice = "/sys/fs/cgroup/system.slice/memory.max";
+        let root = "/sys/fs/cgroup/memory.max";
+        assert_eq!(files("0::/system.slice/xrayd.service\n"), [service, slice, root]);
+        assert_eq!(files("0::/\n"), [root]);
+        let task = "/sys/fs/cgroup/memory/ecs/task/memory.limit_in_bytes";
+        let others = [
+            "/sys/fs/cgroup/memory/ecs/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        ];
+        assert_eq!(files("5:cpu,cpuacct:/x\n4:memory:/ecs/task\n"), [task, others[0], others[1]]);
     }
 
     #[test]

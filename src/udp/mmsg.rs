@@ -1,4 +1,4 @@
-//! Linux: `recvmmsg` into 64 buffers that live as long as the thread, and the kernel's own drop counter.
+//! Linux: `recvmmsg` into buffers that live as long as the thread, and the kernel's own drop counter.
 
 #![expect(
     unsafe_code,
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Datagrams one call takes. More of them fall out of the processor's cache before they are copied on.
-const DATAGRAMS_PER_CALL: usize = 64;
+const DATAGRAMS_PER_CALL_MAX: usize = 64;
 
-/// The same, as `recvmmsg` takes it.
-const DATAGRAMS_PER_CALL_C: libc::c_uint = 64;
+/// In little memory a call takes fewer: a flood of the largest datagrams fills every buffer.
+const DATAGRAMS_PER_CALL_MIN: usize = 16;
 
 /// Room for the largest datagram there is, so that none is ever cut.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -29,7 +29,7 @@ const MEMINFO_DROPS: usize = 8;
 /// Numbers `SO_MEMINFO` fills (`SK_MEMINFO_VARS`).
 const MEMINFO_COUNT: usize = 9;
 
-/// Receives up to 64 datagrams a call.
+/// Receives many datagrams a call.
 ///
 /// The headers are built once: a pass that takes one datagram then touches one of them, not all 64. After a
 /// sleep the processor's cache is cold, and that is most of what such a pass costs.
@@ -45,6 +45,8 @@ pub(super) struct Mmsg {
 
 /// Buffers, and headers that point into them.
 struct Arena {
+    /// How many.
+    slots: usize,
     /// One allocation; its pages are touched only as far as datagrams reach. Owned through a raw pointer
     /// because the kernel writes into it behind the compiler's back.
     buffers: *mut [u8; BUFFER_BYTES],
@@ -57,11 +59,11 @@ struct Arena {
 unsafe impl Send for Arena {}
 
 impl Arena {
-    fn new() -> Self {
+    fn new(slots: usize) -> Self {
         // Bytes, not arrays: zeroed memory then comes from the system untouched.
-        let buffers = vec![0_u8; DATAGRAMS_PER_CALL * BUFFER_BYTES].into_boxed_slice();
+        let buffers = vec![0_u8; slots * BUFFER_BYTES].into_boxed_slice();
         let buffers = Box::into_raw(buffers).cast::<[u8; BUFFER_BYTES]>();
-        let vectors: Box<[libc::iovec]> = (0..DATAGRAMS_PER_CALL)
+        let vectors: Box<[libc::iovec]> = (0..slots)
             .map(|at| libc::iovec {
                 // SAFETY: `at` is below the number of buffers that were allocated.
                 iov_base: unsafe { buffers.add(at) }.cast(),
@@ -69,7 +71,7 @@ impl Arena {
             })
             .collect();
         let vectors = Box::into_raw(vectors).cast::<libc::iovec>();
-        let headers = (0..DATAGRAMS_PER_CALL)
+        let headers = (0..slots)
             .map(|at| {
                 // SAFETY: all-zero is a valid mmsghdr: null pointers with lengths of 0.
                 let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
@@ -79,7 +81,7 @@ impl Arena {
                 header
             })
             .collect();
-        Self { buffers, headers, vectors }
+        Self { slots, buffers, headers, vectors }
     }
 
     fn datagram(&self, at: usize) -> &[u8] {
@@ -93,9 +95,9 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        let bytes = DATAGRAMS_PER_CALL * BUFFER_BYTES;
+        let bytes = self.slots * BUFFER_BYTES;
         let buffers = std::ptr::slice_from_raw_parts_mut(self.buffers.cast::<u8>(), bytes);
-        let vectors = std::ptr::slice_from_raw_parts_mut(self.vectors, DATAGRAMS_PER_CALL);
+        let vectors = std::ptr::slice_from_raw_parts_mut(self.vectors, self.slots);
         // SAFETY: both were made by `Box::into_raw` from slices of these lengths, and not freed before.
         unsafe {
             drop(Box::from_raw(buffers));
@@ -105,12 +107,15 @@ impl Drop for Arena {
 }
 
 impl Mmsg {
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+    /// As many buffers as suit a receive buffer of this size, which goes by the memory there is.
+    pub(super) fn new(socket: UdpSocket, receive_buffer_bytes: usize) -> io::Result<Self> {
+        let slots = receive_buffer_bytes / BUFFER_BYTES;
+        let arena = Arena::new(slots.clamp(DATAGRAMS_PER_CALL_MIN, DATAGRAMS_PER_CALL_MAX));
         let (wake_sender, wake_receiver) = UnixStream::pair()?;
         wake_receiver.set_nonblocking(true)?;
         wake_sender.set_nonblocking(true)?;
         let wake_sender = Arc::new(wake_sender);
-        Ok(Self { socket, arena: Arena::new(), count: 0, drained: true, wake_receiver, wake_sender })
+        Ok(Self { socket, arena, count: 0, drained: true, wake_receiver, wake_sender })
     }
 
     /// Takes what is there without waiting.
@@ -121,7 +126,7 @@ impl Mmsg {
             libc::recvmmsg(
                 self.socket.as_raw_fd(),
                 self.arena.headers.as_mut_ptr(),
-                DATAGRAMS_PER_CALL_C,
+                libc::c_uint::try_from(self.arena.slots).expect("at most 64"),
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
             )
@@ -131,7 +136,7 @@ impl Mmsg {
             let error = io::Error::last_os_error();
             return if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(error) };
         };
-        self.drained = count < DATAGRAMS_PER_CALL;
+        self.drained = count < self.arena.slots;
         self.count = count;
         Ok(count)
     }
@@ -175,7 +180,7 @@ impl Receive for Mmsg {
     }
 
     fn capacity(&self) -> usize {
-        DATAGRAMS_PER_CALL
+        self.arena.slots
     }
 
     fn kernel_dropped(&self) -> Option<u64> {

@@ -28,7 +28,27 @@ pub struct Process {
 
 impl Process {
     pub fn start(arguments: &str) -> Self {
-        let mut command = xrayd(&format!("-b 127.0.0.1:0 -t 127.0.0.1:0 --linger 0 {arguments}"));
+        Self::start_in(None, arguments)
+    }
+
+    /// In a cgroup, before the program has looked at its limits.
+    pub fn start_in(cgroup: Option<&std::path::Path>, arguments: &str) -> Self {
+        let program = xrayd(&format!("-b 127.0.0.1:0 -t 127.0.0.1:0 --linger 0 {arguments}"));
+        let mut command = match cgroup {
+            None => program,
+            Some(cgroup) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(cgroup);
+                shell.arg(program.get_program()).args(program.get_args());
+                for (name, value) in program.get_envs() {
+                    if let Some(value) = value {
+                        shell.env(name, value);
+                    }
+                }
+                shell.current_dir(program.get_current_dir().unwrap());
+                shell
+            }
+        };
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();

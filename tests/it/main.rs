@@ -8,6 +8,7 @@ mod command_line;
 mod crash;
 mod credentials;
 mod faults;
+mod flood;
 mod forwarding;
 mod health;
 mod receivers;
