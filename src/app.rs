@@ -23,6 +23,9 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// Time the last telemetry record may take.
 const LAST_TELEMETRY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Time an X-Ray that has taken everything so far has for what came while it did.
+const LAST_ROUND_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Time the spool has for what is left in memory at the very end. Writing to a disk that works takes a few
 /// milliseconds.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,12 +93,15 @@ impl App {
             let address = addresses.first().map(SocketAddr::to_string).unwrap_or_default();
             move |source| AppError::Bind { protocol, address, flag, source }
         };
-        let udp = api::first_that_works(&config.listen.udp, udp::bind).map_err(failed(
-            "UDP",
-            "-b",
-            &config.listen.udp,
+        let (inherited_udp, inherited_tcp) = if config.listen.inherited { inherited() } else { (None, None) };
+        let udp = inherited_udp
+            .map_or_else(|| api::first_that_works(&config.listen.udp, udp::bind), Ok)
+            .map_err(failed("UDP", "-b", &config.listen.udp))?;
+        let tcp = inherited_tcp.map_or_else(|| api::bind(&config.listen.tcp), Ok).map_err(failed(
+            "TCP",
+            "-t",
+            &config.listen.tcp,
         ))?;
-        let tcp = api::bind(&config.listen.tcp).map_err(failed("TCP", "-t", &config.listen.tcp))?;
         let pipeline = Shared::new(&config.pipeline);
         Ok(Self { config, udp, tcp, pipeline, events: Events::default() })
     }
@@ -135,6 +141,15 @@ impl App {
         }
         Ok(rooms.end(&stopping, stop).await)
     }
+}
+
+/// The sockets systemd keeps for this process while it restarts, so that no datagram finds a closed port.
+fn inherited() -> (Option<UdpSocket>, Option<TcpListener>) {
+    let mut given = listenfd::ListenFd::from_env();
+    // A socket of another kind stays where it is.
+    let udp = (0..given.len()).find_map(|at| given.take_udp_socket(at).ok().flatten());
+    let tcp = (0..given.len()).find_map(|at| given.take_tcp_listener(at).ok().flatten());
+    (udp, tcp)
 }
 
 /// A running daemon. Dropped, its tasks end by themselves.
@@ -190,14 +205,23 @@ impl Rooms {
         let last_record = LAST_TELEMETRY_TIMEOUT.min(stopping.timeout / 4);
         let give_up_at = end_at.checked_sub(last_record).unwrap_or(end_at);
         linger(&self.listener, stopping.linger.min(stopping.timeout), &mut stop).await;
-        lock(&self.listener).stop();
         self.pipeline.close_intake(Instant::now());
         let outlives = self.spool.as_ref().is_some_and(Spool::outlives_this_run);
+        // Datagrams are received until the last moment: whoever replaces this daemon needs its port.
         let settled = tokio::select! {
             settled = self.pipeline.settled(outlives) => Some(settled),
             () = tokio::time::sleep_until(give_up_at) => None,
             () = stop.insisted() => None,
         };
+        lock(&self.listener).stop();
+        self.pipeline.close_intake(Instant::now());
+        if settled == Some(Settled::Delivered) {
+            let last_round_at = give_up_at.min(tokio::time::Instant::now() + LAST_ROUND_TIMEOUT);
+            tokio::select! {
+                _ = tokio::time::timeout_at(last_round_at, self.pipeline.settled(outlives)) => {}
+                () = stop.insisted() => {}
+            }
+        }
         self.ending.send_replace(Ending::Delivered);
         let _ = self.sink.await;
         if let Some(spool) = self.spool

@@ -65,6 +65,9 @@ pub struct Listen {
     pub udp: Vec<SocketAddr>,
     /// Sampling requests, metrics, health.
     pub tcp: Vec<SocketAddr>,
+    /// This process was started with sockets that are bound already (`LISTEN_FDS`, sd_listen_fds(3)); they go before
+    /// the addresses.
+    pub inherited: bool,
 }
 
 /// Rules of the TCP port.
@@ -164,7 +167,13 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
 
 impl Found {
     fn check(&self, environment: &Environment, warnings: Vec<String>) -> Result<Config, ConfigError> {
-        let listen = Listen { udp: self.addresses("bind")?, tcp: self.addresses("bind-tcp")? };
+        let listen = Listen {
+            udp: self.addresses("bind")?,
+            tcp: self.addresses("bind-tcp")?,
+            // Meant for this process, not for one that started it.
+            inherited: environment.get("LISTEN_FDS").is_some()
+                && environment.get("LISTEN_PID") == Some(&std::process::id().to_string()),
+        };
         let available = memory::available_bytes();
         let budget_bytes = self.budget(available)?;
         let body_budget_bytes = (budget_bytes / HTTP_PART).clamp(HTTP_MIN_BYTES, HTTP_MAX_BYTES);

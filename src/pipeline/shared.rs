@@ -141,10 +141,13 @@ impl Shared {
         self.0.changed.notified().await;
     }
 
-    /// Returns when nothing waits any more; or, with a spool that outlives this run, when everything is on disk and
-    /// X-Ray was asked once more in vain.
+    /// Returns when nothing waits of what was closed until this call; or, with a spool that outlives this run, when
+    /// all of that is on disk and X-Ray was asked once more in vain.
     pub async fn settled(&self, spool_outlives: bool) -> Settled {
-        let began = self.lock().tries();
+        let (last, began) = {
+            let pipeline = self.lock();
+            (pipeline.last_number(), pipeline.tries())
+        };
         let mut progress = (Instant::now(), 0);
         loop {
             let mut completed = std::pin::pin!(self.0.completed.notified());
@@ -152,16 +155,16 @@ impl Shared {
             completed.as_mut().enable();
             {
                 let pipeline = self.lock();
-                let snapshot = pipeline.snapshot();
-                if snapshot.waiting.total() == 0 {
+                if !pipeline.waits_up_to(last) {
                     return Settled::Delivered;
                 }
-                if snapshot.totals.sent != progress.1 {
-                    progress = (Instant::now(), snapshot.totals.sent);
+                let sent = pipeline.snapshot().totals.sent;
+                if sent != progress.1 {
+                    progress = (Instant::now(), sent);
                 }
                 let in_vain = pipeline.is_failing() && pipeline.tries() > began
                     || progress.0.elapsed() >= LAST_ANSWER_PATIENCE;
-                if spool_outlives && in_vain && pipeline.is_safe() {
+                if spool_outlives && in_vain && pipeline.is_safe_up_to(last) {
                     return Settled::OnDisk;
                 }
             }

@@ -381,10 +381,23 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Everything is on disk or delivered, what is being sent included.
-    pub fn is_safe(&self) -> bool {
-        let in_flight = self.in_flight.values().all(|open| open.batch.is_whole());
-        self.open.is_none() && self.ready.is_empty() && self.retry.is_empty() && in_flight
+    /// The number of the batch that was closed last.
+    pub fn last_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Whether anything waits of the batches up to this number, or on disk.
+    pub fn waits_up_to(&self, number: u64) -> bool {
+        let in_flight = self.in_flight.values().map(|open| &open.batch);
+        let mut batches = self.retry.iter().chain(&self.ready).chain(in_flight);
+        self.spooling.waiting() > 0 || batches.any(|batch| batch.number <= number)
+    }
+
+    /// Whether the disk has all that waits of the batches up to this number, what is being sent included.
+    pub fn is_safe_up_to(&self, number: u64) -> bool {
+        let in_memory = self.retry.iter().chain(&self.ready).any(|batch| batch.number <= number);
+        let mut in_flight = self.in_flight.values().map(|open| &open.batch);
+        !in_memory && in_flight.all(|batch| batch.number > number || batch.is_whole())
     }
 
     /// X-Ray did not take the last batch it was given.

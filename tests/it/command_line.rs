@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Output, Stdio};
 
-fn xrayd(arguments: &str) -> Command {
+pub fn xrayd(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xrayd"));
     command.args(arguments.split_ascii_whitespace());
     // Nothing of the machine the tests run on.

@@ -13,6 +13,7 @@ mod forwarding;
 mod health;
 mod receivers;
 mod retries;
+mod rollout;
 mod spool;
 mod stopping;
 mod support;

@@ -64,25 +64,26 @@ async fn asked_a_second_time_it_ends_at_once() {
 }
 
 #[tokio::test]
-async fn while_it_delivers_it_answers_for_its_health_and_takes_nothing_more() {
+async fn while_it_delivers_it_still_receives_datagrams_and_takes_no_more_requests() {
     let fake = FakeXRay::start().await;
     fake.set(Mode::Hang);
     let daemon = Daemon::start(config("--shutdown-timeout 60", &fake.url()));
     daemon.send_numbered(10).await;
     daemon.ask_to_stop();
-    // The UDP port is given up first.
-    let gone = async {
-        while std::net::UdpSocket::bind(daemon.udp).is_err() {
+    let stopping = async {
+        while daemon.post("/TraceSegments", "", r#"{"TraceSegmentDocuments":["late"]}"#).await.status != 503 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(crate::support::PATIENCE, gone).await.unwrap();
+    tokio::time::timeout(crate::support::PATIENCE, stopping).await.unwrap();
+    let before = daemon.snapshot().totals.received_total();
+    daemon.send("a datagram has nowhere else to go");
+    daemon.until_received(before + 1).await;
     assert_eq!(daemon.get("/healthz").await.status, 200);
     assert_eq!(daemon.get("/readyz").await.status, 503);
-    let answer = daemon.post("/TraceSegments", "", r#"{"TraceSegmentDocuments":["late"]}"#).await;
-    assert!(answer.status == 503 && answer.body.contains("stopping"), "{answer:?}");
-    let report = daemon.stop().await;
-    assert_eq!((report.snapshot.totals.received_total(), report.dropped_at_stop()), (10, 10));
+    fake.set(Mode::Take);
+    let report = daemon.ended().await.unwrap();
+    assert_eq!((report.snapshot.totals.sent, report.dropped_at_stop()), (before + 1, 0));
 }
 
 #[tokio::test]
