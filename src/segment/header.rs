@@ -4,7 +4,10 @@
 //! `pkg/tracesegment/tracesegment.go` `IsValid`): JSON up to the first LF, `format` equal to "json" in any
 //! case, `version` 1, further keys allowed. The document behind it is not looked at.
 
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use std::fmt;
 
 /// Both spellings the SDKs send; everything else takes the slow road through `serde_json`.
 const COMMON_HEADERS: [&[u8]; 2] =
@@ -91,24 +94,53 @@ impl<'a> Datagram<'a> {
     }
 }
 
-/// Go's `encoding/json` matches keys in any case and lets the last of two equal keys win; a number with a
-/// fraction does not fit its `int` field and leaves it 0.
 fn check_header(header: &[u8]) -> Result<(), DatagramError> {
     if header.len() > HEADER_MAX_BYTES {
         return Err(DatagramError::InvalidHeader);
     }
-    let Ok(Value::Object(fields)) = serde_json::from_slice(header) else {
-        return Err(DatagramError::InvalidHeader);
-    };
-    let (mut format_is_json, mut version_is_one) = (false, false);
-    for (key, value) in &fields {
-        if key.eq_ignore_ascii_case("format") {
-            format_is_json = value.as_str().is_some_and(|format| format.eq_ignore_ascii_case("json"));
-        } else if key.eq_ignore_ascii_case("version") {
-            version_is_one = value.as_u64() == Some(1);
-        }
+    match serde_json::from_slice(header) {
+        Ok(Fields { format_is_json: true, version_is_one: true }) => Ok(()),
+        Ok(_) => Err(DatagramError::UnsupportedHeader),
+        Err(_) => Err(DatagramError::InvalidHeader),
     }
-    if format_is_json && version_is_one { Ok(()) } else { Err(DatagramError::UnsupportedHeader) }
+}
+
+/// The fields that count, as Go's `encoding/json` fills them: it matches keys in any case and lets the last of
+/// several win, but leaves a field as it is for a value of another type. A number with a fraction is no `int`.
+#[derive(Default)]
+struct Fields {
+    format_is_json: bool,
+    version_is_one: bool,
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a daemon header")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::default();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    match value {
+                        Value::String(format) if key.eq_ignore_ascii_case("format") => {
+                            fields.format_is_json = format.eq_ignore_ascii_case("json");
+                        }
+                        Value::Number(version) if key.eq_ignore_ascii_case("version") && version.is_i64() => {
+                            fields.version_is_one = version.as_i64() == Some(1);
+                        }
+                        _ => {}
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +165,8 @@ mod tests {
         check("{\"Format\":\"json\",\"VERSION\":1,\"more\":[1,{}]}\n{\n}", Ok("{\n}"));
         check(" {\"format\":\"json\",\"version\":1} \r\nT1SabC=", Ok("T1SabC="));
         check("{\"format\":\"xml\",\"version\":1,\"format\":\"json\"}\nx", Ok("x"));
+        check("{\"format\":\"xml\",\"version\":1,\"Format\":\"json\"}\nx", Ok("x"));
+        check("{\"format\":\"json\",\"format\":null,\"version\":1,\"version\":1.5}\nx", Ok("x"));
     }
 
     #[test]
@@ -150,6 +184,10 @@ mod tests {
         check("{\"format\":\"json\",\"version\":1.5}\n{}", Err(DatagramError::UnsupportedHeader));
         check("{\"format\":\"json\",\"version\":\"1\"}\n{}", Err(DatagramError::UnsupportedHeader));
         check("{\"format\":\"protobuf\",\"version\":1}\n{}", Err(DatagramError::UnsupportedHeader));
+        check(
+            "{\"format\":\"json\",\"Format\":\"xml\",\"version\":1}\n{}",
+            Err(DatagramError::UnsupportedHeader),
+        );
         check("{}\n{}", Err(DatagramError::UnsupportedHeader));
     }
 
