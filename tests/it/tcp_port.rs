@@ -342,3 +342,14 @@ async fn more_documents_than_anybody_sends_at_once_are_refused_before_they_cost_
     assert!(answer.status == 400 && answer.body.contains("larger than a request"), "{answer:?}");
     assert_eq!(daemon.stop().await.snapshot.totals.received_total(), 0);
 }
+
+#[tokio::test]
+async fn what_is_no_object_with_a_list_of_documents_is_refused() {
+    let fake = FakeXRay::start().await;
+    let daemon = Daemon::beside(&fake);
+    for body in [r#"[["x"]]"#, "[]", "null", "{}", r#"{"TraceSegmentDocuments":"x"}"#] {
+        let answer = daemon.post("/TraceSegments", "", body).await;
+        assert!(answer.status == 400 && answer.body.contains("no PutTraceSegments request"), "{answer:?}");
+    }
+    assert_eq!(daemon.stop().await.snapshot.totals.received_total(), 0);
+}
