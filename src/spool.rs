@@ -6,7 +6,11 @@
 //! second against a loss of power.
 
 mod disk;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod log;
+#[cfg(any(test, fuzzing))]
+mod memory;
 mod record;
 
 use crate::events::Events;
@@ -365,8 +369,8 @@ fn sync(disk: &dyn Disk, files: &[Arc<dyn DiskFile>], events: &Events) {
     if files.is_empty() {
         return;
     }
-    let results = files.iter().map(|file| file.sync()).chain([disk.sync()]);
-    if let Some(error) = results.filter_map(Result::err).next() {
+    let mut results = files.iter().map(|file| file.sync()).chain([disk.sync()]);
+    if let Some(error) = results.find_map(Result::err) {
         events.spool_not_durable(&disk.place(), &error);
     }
 }

@@ -65,7 +65,7 @@ pub struct Listen {
     pub udp: Vec<SocketAddr>,
     /// Sampling requests, metrics, health.
     pub tcp: Vec<SocketAddr>,
-    /// This process was started with sockets that are bound already (`LISTEN_FDS`, sd_listen_fds(3)); they go before
+    /// This process was started with sockets that are bound already (`LISTEN_FDS`, as systemd sets it); they go before
     /// the addresses.
     pub inherited: bool,
 }

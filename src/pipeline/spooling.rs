@@ -100,6 +100,16 @@ impl DueRule {
     }
 }
 
+/// How far the end of the daemon has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    No,
+    /// Everything belongs on disk at once.
+    Stopping,
+    /// The one who writes is to end.
+    Finish,
+}
+
 /// When the one who writes looks next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alarm {
@@ -126,8 +136,7 @@ pub(super) struct Spooling {
     parts: HashMap<Record, usize>,
     finished: Vec<Record>,
     released: Vec<Record>,
-    stopping: bool,
-    finish: bool,
+    end: End,
     alarm: Alarm,
     pub(super) wake: bool,
 }
@@ -144,8 +153,7 @@ impl Spooling {
             parts: HashMap::new(),
             finished: Vec::new(),
             released: Vec::new(),
-            stopping: false,
-            finish: false,
+            end: End::No,
             alarm: Alarm::Awake,
             wake: false,
         }
@@ -197,7 +205,7 @@ impl Spooling {
     }
 
     pub(super) fn stop(&mut self) {
-        self.stopping = true;
+        self.end = self.end.max(End::Stopping);
     }
 
     /// X-Ray took a batch.
@@ -248,7 +256,7 @@ impl Pipeline {
 
     fn due_rule(&self, now: Instant) -> DueRule {
         let under_pressure = self.budget().used() > self.budget().limit() / 2;
-        if self.spooling.stopping || under_pressure {
+        if self.spooling.end >= End::Stopping || under_pressure {
             DueRule::At(now)
         } else {
             self.gate.failing_since().map_or(DueRule::Unsent, |since| DueRule::Failing(since + FAILING_GRACE))
@@ -285,7 +293,7 @@ impl Pipeline {
             released: std::mem::take(&mut spooling.released),
             write,
             read,
-            finish: spooling.finish,
+            finish: spooling.end == End::Finish,
         };
         spooling.wake = false;
         if !work.is_empty() {
@@ -348,7 +356,7 @@ impl Pipeline {
         let fresh_wait = !self.ready.is_empty() || !self.retry.is_empty();
         let most = if fresh_wait { 1 } else { spooling.sending_max };
         spooling.on_disk > 0
-            && !spooling.finish
+            && spooling.end < End::Finish
             && !(fresh_wait && self.is_failing())
             && under_way < most
             && spooling.not_before.is_none_or(|at| at <= now)
@@ -407,8 +415,7 @@ impl Pipeline {
 
     /// The one who writes is to write what there is and stop.
     pub fn finish_spool(&mut self) {
-        self.spooling.stopping = true;
-        self.spooling.finish = true;
+        self.spooling.end = End::Finish;
         self.spooling.wake = true;
     }
 }

@@ -237,10 +237,11 @@ impl Disk for Folder {
     #[cfg(target_os = "linux")]
     fn is_volatile(&self) -> bool {
         /// `statfs(2)`: a container's own layer, and memory.
-        const OVERLAYFS: u64 = 0x794c_7630;
-        const TMPFS: u64 = 0x0102_1994;
+        const OVERLAYFS: i128 = 0x794c_7630;
+        const TMPFS: i128 = 0x0102_1994;
+        // The field has another type on each architecture.
         rustix::fs::statfs(&self.path)
-            .is_ok_and(|found| [OVERLAYFS, TMPFS].contains(&u64::from(found.f_type.cast_unsigned())))
+            .is_ok_and(|found| [OVERLAYFS, TMPFS].contains(&i128::from(found.f_type)))
     }
 
     #[cfg(not(target_os = "linux"))]

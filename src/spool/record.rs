@@ -125,3 +125,17 @@ fn narrow(length: usize) -> u32 {
 pub(super) fn find_magic(bytes: &[u8], from: usize) -> Option<usize> {
     memchr::memmem::find(bytes.get(from..)?, &MAGIC).map(|at| from + at)
 }
+
+/// Writes the checksums of a record whose header is at the beginning of these bytes, if it lies within them.
+#[cfg(fuzzing)]
+pub(super) fn seal(bytes: &mut [u8]) {
+    for _ in 0..2 {
+        let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return };
+        let crc = header_crc(header);
+        bytes[24..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+        let Some(header) = bytes.first_chunk::<HEADER_BYTES>().and_then(Header::parse) else { return };
+        let Some(payload) = bytes.get(HEADER_BYTES..HEADER_BYTES + header.payload_bytes()) else { return };
+        let crc = crc32fast::hash(payload);
+        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+    }
+}

@@ -1,137 +1,21 @@
 //! The log against a simple model of it on a disk that lives in memory, fails on command and can be cut anywhere;
 //! and the folder on a real disk.
 
-use super::disk::{Disk, DiskFile, Folder, Lock, Space};
+use super::disk::{Disk, DiskFile, Folder, Lock};
 use super::log::{Log, Note};
+use super::memory::MemoryDisk;
 use super::record::FIRST_RECORD;
 use crate::pipeline::{Batch, DropReason, Record, build_body};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// Some time in 2026, in milliseconds.
 const NOW: u64 = 1_790_000_000_000;
 
 const DAY: u64 = 24 * 3600 * 1000;
-
-/// Files in memory.
-#[derive(Debug, Default)]
-struct MemoryDisk {
-    files: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
-    /// Bytes that may still be written before the disk is full; negative: no limit.
-    room: Arc<AtomicI64>,
-    /// Bytes [`Disk::space`] says are left of a million; 0: it says nothing.
-    available: AtomicU64,
-}
-
-#[derive(Debug)]
-struct MemoryFile {
-    bytes: Mutex<Vec<u8>>,
-    room: Arc<AtomicI64>,
-}
-
-impl MemoryDisk {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { room: Arc::new(AtomicI64::new(-1)), ..Self::default() })
-    }
-
-    fn file(&self, name: &str) -> io::Result<Arc<MemoryFile>> {
-        self.files.lock().unwrap().get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        change(&mut self.file(name).unwrap().bytes.lock().unwrap());
-    }
-
-    fn waiting_files(&self) -> Vec<String> {
-        self.names().unwrap().into_iter().filter(|name| name.ends_with(".spool")).collect()
-    }
-
-    fn copy(&self) -> Arc<Self> {
-        let copy = Self::new();
-        for (name, file) in &*self.files.lock().unwrap() {
-            let bytes = Mutex::new(file.bytes.lock().unwrap().clone());
-            let file = Arc::new(MemoryFile { bytes, room: copy.room.clone() });
-            copy.files.lock().unwrap().insert(name.clone(), file);
-        }
-        copy
-    }
-}
-
-impl Disk for MemoryDisk {
-    fn lock(&self) -> io::Result<Lock> {
-        Ok(Lock::Ours(Box::new(())))
-    }
-    fn names(&self) -> io::Result<Vec<String>> {
-        Ok(self.files.lock().unwrap().keys().cloned().collect())
-    }
-    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = Arc::new(MemoryFile { bytes: Mutex::default(), room: self.room.clone() });
-        self.files.lock().unwrap().insert(name.to_owned(), file.clone());
-        Ok(file)
-    }
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(name)?)
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let file = self.file(from)?;
-        let mut files = self.files.lock().unwrap();
-        files.remove(from);
-        files.insert(to.to_owned(), file);
-        Ok(())
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.files.lock().unwrap().remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn space(&self) -> Option<Space> {
-        let available = self.available.load(SeqCst);
-        (available > 0).then_some(Space { available, total: 1_000_000 })
-    }
-    fn is_volatile(&self) -> bool {
-        false
-    }
-    fn place(&self) -> String {
-        "memory".to_owned()
-    }
-}
-
-impl DiskFile for MemoryFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.bytes.lock().unwrap().len() as u64)
-    }
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let offset = usize::try_from(offset).unwrap();
-        let bytes = self.bytes.lock().unwrap();
-        let found = bytes.get(offset..offset + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        buffer.copy_from_slice(found);
-        Ok(())
-    }
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let offset = usize::try_from(offset).unwrap();
-        let mut content = self.bytes.lock().unwrap();
-        let room = self.room.load(SeqCst);
-        let fits = if room < 0 { bytes.len() } else { bytes.len().min(usize::try_from(room).unwrap()) };
-        let length = content.len().max(offset + fits);
-        content.resize(length, 0);
-        content[offset..offset + fits].copy_from_slice(&bytes[..fits]);
-        if room >= 0 {
-            self.room.fetch_sub(i64::try_from(fits).unwrap(), SeqCst);
-        }
-        if fits == bytes.len() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
-    }
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        self.bytes.lock().unwrap().truncate(usize::try_from(length).unwrap());
-        Ok(())
-    }
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn open(disk: &Arc<MemoryDisk>) -> Log {
     Log::open(disk.clone(), 64 << 20).unwrap()
@@ -145,8 +29,8 @@ fn one(document: &str) -> Batch {
     batch(&[document.to_owned()])
 }
 
-fn texts(body: Vec<u8>, ends: &[u32]) -> Vec<String> {
-    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+fn texts(body: &[u8], ends: &[u32]) -> Vec<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
     let documents = body["TraceSegmentDocuments"].as_array().unwrap();
     assert_eq!(documents.len(), ends.len());
     documents.iter().map(|document| document.as_str().unwrap().to_owned()).collect()
@@ -156,7 +40,7 @@ fn take(log: &mut Log, now: u64) -> Option<(Record, Vec<String>)> {
     loop {
         let next = log.next(now)?;
         if let Some((record, body, ends)) = log.take(&next) {
-            return Some((record, texts(body, &ends)));
+            return Some((record, texts(&body, &ends)));
         }
     }
 }

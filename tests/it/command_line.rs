@@ -1,84 +1,14 @@
 //! The binary, as a user or an orchestrator runs it.
 
+use crate::support::process::{Process, xrayd};
 use crate::support::{FakeXRay, sigv4};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::UdpSocket;
-use std::process::{Child, Command, Output, Stdio};
-
-pub fn xrayd(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xrayd"));
-    command.args(arguments.split_ascii_whitespace());
-    // Nothing of the machine the tests run on.
-    command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true").current_dir(env!("CARGO_TARGET_TMPDIR"));
-    command.env("AWS_ACCESS_KEY_ID", sigv4::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", sigv4::SECRET_KEY);
-    command
-}
+use std::process::{Command, Output, Stdio};
 
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// A daemon as a process of its own, ended with the test.
-pub struct Process {
-    pub child: Child,
-    pub udp: String,
-    pub tcp: String,
-}
-
-impl Process {
-    pub fn start(arguments: &str) -> Self {
-        Self::start_in(None, arguments)
-    }
-
-    /// In a cgroup, before the program has looked at its limits.
-    pub fn start_in(cgroup: Option<&std::path::Path>, arguments: &str) -> Self {
-        let program = xrayd(&format!("-b 127.0.0.1:0 -t 127.0.0.1:0 --linger 0 {arguments}"));
-        let mut command = match cgroup {
-            None => program,
-            Some(cgroup) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(cgroup);
-                shell.arg(program.get_program()).args(program.get_args());
-                for (name, value) in program.get_envs() {
-                    if let Some(value) = value {
-                        shell.env(name, value);
-                    }
-                }
-                shell.current_dir(program.get_current_dir().unwrap());
-                shell
-            }
-        };
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next().unwrap().unwrap();
-        std::thread::spawn(move || lines.count());
-        let part = |name: &str| {
-            first
-                .split(' ')
-                .find_map(|part| part.strip_prefix(name))
-                .unwrap_or_else(|| panic!("{first}"))
-                .to_owned()
-        };
-        Self { udp: part("udp="), tcp: part("tcp="), child }
-    }
-
-    pub fn signal(&self, name: &str) {
-        let status =
-            Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    pub fn exit_code(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

@@ -3,8 +3,13 @@
 //!
 //! `XRAYD_CRASH_RUNS=100 cargo test --release --test it crash -- --nocapture` prints a line for each run.
 
-use crate::command_line::Process;
-use crate::support::{FakeXRay, HEADER, Mode, PATIENCE, ask, numbered, sigv4};
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a steady rate and a random moment are a matter of time, not of events; a setting of the test comes from its environment"
+)]
+
+use crate::support::process::Process;
+use crate::support::{FakeXRay, HEADER, Mode, PATIENCE, numbered, sigv4};
 use std::collections::HashMap;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -45,17 +50,6 @@ fn send(to: String, rate: u32, stop: Arc<AtomicBool>) -> std::thread::JoinHandle
     })
 }
 
-/// What waits, and how much the daemon has sent, by its own account.
-async fn waiting_and_sent(daemon: &Process) -> (u64, u64) {
-    let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-    let metrics = ask(daemon.tcp.parse().unwrap(), request).await.body;
-    let sum = |name: &str| {
-        let lines = metrics.lines().filter(|line| line.starts_with(name));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
-    };
-    (sum("xrayd_documents_waiting{"), sum("xrayd_documents_sent_total{"))
-}
-
 async fn run(random: &mut fastrand::Rng, mode: Mode) -> Run {
     let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
     let daemon = start(&fake, directory.path());
@@ -79,7 +73,7 @@ async fn run(random: &mut fastrand::Rng, mode: Mode) -> Run {
     // The first look may come before the spool is open; its lock is free, so that takes no time to speak of.
     let mut quiet = 0;
     while quiet < 3 {
-        quiet = if waiting_and_sent(&daemon).await.0 == 0 { quiet + 1 } else { 0 };
+        quiet = if daemon.metrics().sum("xrayd_documents_waiting{") == 0 { quiet + 1 } else { 0 };
         assert!(Instant::now() < deadline, "the spool is not drained");
         tokio::time::sleep(Duration::from_millis(30)).await;
     }

@@ -1,6 +1,8 @@
 //! X-Ray fails in every way it can, each for a while under load: at the end no document is missing, and every one
 //! that came twice is counted as a possible duplicate.
 
+#![expect(clippy::disallowed_methods, reason = "a steady rate is a matter of time, not of events")]
+
 use crate::support::{Daemon, FakeXRay, HEADER, Judge, Mode, config, numbered};
 use std::collections::HashMap;
 use std::net::UdpSocket;

@@ -1,8 +1,8 @@
 //! More than can be sent or kept, in a small container, with X-Ray away: memory stays inside its budget, what is
 //! given up is counted by reason, and when X-Ray is back nobody has to help.
 
-use crate::command_line::Process;
-use crate::support::{FakeXRay, HEADER, Mode, PATIENCE, ask, sigv4};
+use crate::support::process::Process;
+use crate::support::{FakeXRay, HEADER, Mode, PATIENCE, sigv4};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -40,34 +40,6 @@ impl Drop for Container {
     }
 }
 
-struct Metrics(String);
-
-impl Metrics {
-    async fn of(daemon: &Process) -> Self {
-        let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        Self(ask(daemon.tcp.parse().unwrap(), request).await.body)
-    }
-
-    /// The sum of all samples that begin like this.
-    fn sum(&self, name: &str) -> u64 {
-        let samples = self.0.lines().filter(|line| line.starts_with(name));
-        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
-    }
-
-    fn balances(&self) -> bool {
-        let of = |name: &str| self.sum(&format!("xrayd_documents_{name}"));
-        of("received_total") + of("recovered_total")
-            == of("sent_total") + of("refused_total") + of("dropped_total") + of("waiting")
-    }
-}
-
-/// Memory of its own a process has, in bytes.
-fn anonymous_bytes(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
-}
-
 async fn flood(name: &str, document_bytes: usize) {
     let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
     fake.set(Mode::Fail(500, "InternalFailure"));
@@ -81,8 +53,7 @@ async fn flood(name: &str, document_bytes: usize) {
         directory.path().display()
     );
     let daemon = Process::start_in(container.as_ref().map(|container| container.0.as_path()), &arguments);
-    let id = daemon.child.id();
-    let metrics = Metrics::of(&daemon).await;
+    let metrics = daemon.metrics();
     let budget = metrics.sum("xrayd_budget_bytes");
     assert!(budget <= BUDGET, "{budget}");
 
@@ -94,14 +65,14 @@ async fn flood(name: &str, document_bytes: usize) {
             sender.send_to(&datagram, &daemon.udp).unwrap();
         }
         sent += 200;
-        most = most.max(anonymous_bytes(id));
+        most = most.max(daemon.anonymous_bytes());
     }
     fake.set(Mode::Take);
     let deadline = Instant::now() + PATIENCE * 2;
     let metrics = loop {
-        let metrics = Metrics::of(&daemon).await;
+        let metrics = daemon.metrics();
         assert!(metrics.balances(), "{}", metrics.0);
-        most = most.max(anonymous_bytes(id));
+        most = most.max(daemon.anonymous_bytes());
         if metrics.sum("xrayd_documents_waiting") == 0 {
             break metrics;
         }

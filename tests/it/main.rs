@@ -1,6 +1,7 @@
 //! The whole daemon in this process, between a sender and a fake X-Ray that checks every signature.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(dead_code, reason = "what the tests share serves other test programs too")]
 #![allow(unreachable_pub, reason = "modules of one test program; `pub` says what other modules use")]
 
 mod aws_setup;

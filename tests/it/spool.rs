@@ -1,5 +1,7 @@
 //! What X-Ray does not take is on disk, whatever the disk does.
 
+#![expect(clippy::disallowed_methods, reason = "a slow disk is a matter of time")]
+
 use crate::support::{Daemon, FakeXRay, Mode, assert_all_arrived, config};
 use std::io;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What the integration tests share: a fake X-Ray and its signature check.
+//! What the integration tests share: a fake X-Ray and its signature check, and the binary.
 
 pub mod fake_xray;
+pub mod process;
 pub mod sigv4;
