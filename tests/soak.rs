@@ -28,6 +28,9 @@ use support::sigv4;
 /// What memory may have grown by from the first quarter to the last.
 const GROWTH_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Connections of a busy moment are kept for the next.
+const CONNECTIONS: usize = 8;
+
 const HEADER: &[u8] = b"{\"format\":\"json\",\"version\":1}\n";
 
 /// An X-Ray that remembers of each document only how often it came.
@@ -117,7 +120,8 @@ fn steady_load_with_an_outage_in_the_middle() {
         println!("{name:<8}  most memory {:>6} KB, most open files {files}", memory / 1024);
     }
     assert!(last.0 <= first.0 + GROWTH_MAX_BYTES, "memory grew from {} to {} bytes", first.0, last.0);
-    assert!(last.1 <= first.1 + 2, "open files grew from {} to {}", first.1, last.1);
+    assert!(last.1 <= recovery.1 + 2, "open files grew from {} to {}", recovery.1, last.1);
+    assert!(last.1 <= first.1 + CONNECTIONS + 2, "open files grew from {} to {}", first.1, last.1);
 
     stop.store(true, Relaxed);
     load.join().unwrap();
