@@ -4,7 +4,7 @@ use crate::api::{self, Api, Health, Phase, Server};
 use crate::aws::{self, SetupError};
 use crate::config::{Config, Stopping};
 use crate::events::Events;
-use crate::pipeline::{DropReason, Settled, Shared, Snapshot};
+use crate::pipeline::{Settled, Shared, Snapshot};
 use crate::shutdown::Stop;
 use crate::sink::xray::{self, Telemetry};
 use crate::spool::Spool;
@@ -73,13 +73,15 @@ pub enum AppError {
 pub struct Report {
     /// All counters at the end.
     pub snapshot: Snapshot,
+    /// Documents that had been dropped when the stop began.
+    dropped_before: u64,
 }
 
 impl Report {
-    /// Documents that could not be delivered before the time was over.
+    /// Documents that were dropped since the stop began: not delivered in time and not on disk, or the oldest that
+    /// made room for them there.
     pub fn dropped_at_stop(&self) -> u64 {
-        let dropped = self.snapshot.totals.dropped_by();
-        dropped.filter(|(reason, _)| *reason == DropReason::Shutdown).map(|(_, count)| count).sum()
+        self.snapshot.totals.dropped_total() - self.dropped_before
     }
 }
 
@@ -137,7 +139,11 @@ impl App {
         tokio::select! {
             () = stop.requested() => {}
             // The search ends only when it was told to give up.
-            Ok(Err(error)) = &mut rooms.search => return Err(error.into()),
+            Ok(Err(error)) = &mut rooms.search => {
+                let at_once = Stopping { linger: Duration::ZERO, timeout: Duration::ZERO };
+                rooms.end(&at_once, stop).await;
+                return Err(error.into());
+            }
         }
         Ok(rooms.end(&stopping, stop).await)
     }
@@ -149,6 +155,15 @@ fn inherited() -> (Option<UdpSocket>, Option<TcpListener>) {
     // A socket of another kind stays where it is.
     let udp = (0..given.len()).find_map(|at| given.take_udp_socket(at).ok().flatten());
     let tcp = (0..given.len()).find_map(|at| given.take_tcp_listener(at).ok().flatten());
+    let used = usize::from(udp.is_some()) + usize::from(tcp.is_some());
+    if given.len() > used {
+        let (given, used) = (given.len(), used);
+        tracing::warn!(
+            given,
+            used,
+            "of the sockets handed over (LISTEN_FDS) one UDP and one TCP socket are used"
+        );
+    }
     (udp, tcp)
 }
 
@@ -200,6 +215,7 @@ impl Rooms {
     /// Receives until the senders are silent, delivers, counts what could not be delivered, and says so.
     async fn end(self, stopping: &Stopping, mut stop: Stop) -> Report {
         self.health.enter(Phase::Stopping);
+        let dropped_before = self.pipeline.snapshot().totals.dropped_total();
         let end_at = tokio::time::Instant::now() + stopping.timeout;
         // The last telemetry record needs its moment too.
         let last_record = LAST_TELEMETRY_TIMEOUT.min(stopping.timeout / 4);
@@ -216,7 +232,9 @@ impl Rooms {
         lock(&self.listener).stop();
         self.pipeline.close_intake(Instant::now());
         if settled == Some(Settled::Delivered) {
-            let last_round_at = give_up_at.min(tokio::time::Instant::now() + LAST_ROUND_TIMEOUT);
+            // What came meanwhile. With a disk to leave it on, a restart need not wait long for it.
+            let soon = tokio::time::Instant::now() + LAST_ROUND_TIMEOUT;
+            let last_round_at = if outlives { give_up_at.min(soon) } else { give_up_at };
             tokio::select! {
                 _ = tokio::time::timeout_at(last_round_at, self.pipeline.settled(outlives)) => {}
                 () = stop.insisted() => {}
@@ -244,8 +262,8 @@ impl Rooms {
         }
         let _ = self.summaries.await;
         self.search.abort();
-        let report = Report { snapshot: self.pipeline.snapshot() };
-        say_end(&report);
+        let report = Report { snapshot: self.pipeline.snapshot(), dropped_before };
+        say_end(&report, outlives);
         report
     }
 }
@@ -321,7 +339,7 @@ fn say_start(config: &Config, udp: &UdpSocket, tcp: &TcpListener) {
     }
 }
 
-fn say_end(report: &Report) {
+fn say_end(report: &Report, spool_outlives: bool) {
     let totals = &report.snapshot.totals;
     let (received, sent, refused) = (totals.received_total(), totals.sent, totals.refused_total());
     let (dropped, spooled) = (totals.dropped_total(), report.snapshot.waiting.spool);
@@ -333,6 +351,15 @@ fn say_end(report: &Report) {
             dropped,
             spooled,
             "stopped; documents that could not be delivered are lost"
+        );
+    } else if spooled > 0 && !spool_outlives {
+        tracing::warn!(
+            received,
+            sent,
+            refused,
+            dropped,
+            spooled,
+            "stopped; documents in the spool are lost with this container"
         );
     } else {
         tracing::info!(received, sent, refused, dropped, spooled, "stopped");

@@ -10,12 +10,15 @@ use crate::pipeline::{DropReason, Outcome, RefusedReason, Snapshot};
 use limit::{LogLimit, Said};
 use prometheus_client::metrics::histogram::Histogram;
 use std::fmt::Display;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Upper bounds, in seconds, of the buckets of `xrayd_send_seconds`.
 const SEND_BUCKETS_SECS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// A disk that does not answer for this long is a reason to be degraded.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of a refused datagram shown at TRACE.
 const SHOWN_BYTES: usize = 200;
@@ -49,6 +52,8 @@ struct State {
     spool_sync_log: LogLimit,
     spool_file_log: LogLimit,
     spool_bytes: AtomicU64,
+    /// Since when the disk has not answered.
+    spool_busy: Mutex<Option<Instant>>,
     spool_errors: AtomicU64,
     spool_torn: AtomicU64,
     spool_damaged: AtomicU64,
@@ -106,6 +111,7 @@ impl Default for Events {
             spool_sync_log: LogLimit::default(),
             spool_file_log: LogLimit::default(),
             spool_bytes: AtomicU64::new(0),
+            spool_busy: Mutex::default(),
             spool_errors: AtomicU64::new(0),
             spool_torn: AtomicU64::new(0),
             spool_damaged: AtomicU64::new(0),
@@ -314,9 +320,9 @@ impl Events {
     /// A batch could not be written to disk; it stays in memory.
     pub fn spool_failed(&self, directory: &str, error: &std::io::Error) {
         self.0.spool_errors.fetch_add(1, Relaxed);
-        self.0.spool.changed(&format!("cannot write to {directory}: {error}"), Instant::now());
+        self.0.spool.changed(&format!("cannot use {directory}: {error}"), Instant::now());
         if let Some(more) = self.0.spool_log.admit(Instant::now()) {
-            tracing::error!(directory, %error, more, "cannot write to the spool; documents wait in memory");
+            tracing::error!(directory, %error, more, "the spool cannot be written or read; documents wait in memory");
         }
     }
 
@@ -326,6 +332,12 @@ impl Events {
         if self.0.spool.cleared() {
             tracing::info!("the spool takes documents again");
         }
+    }
+
+    /// The disk was asked for something, or has answered.
+    pub fn spool_busy(&self, busy: bool) {
+        let mut since = self.0.spool_busy.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = busy.then(Instant::now);
     }
 
     /// Bytes all files of the spool have.
@@ -407,7 +419,13 @@ impl Events {
             ("sending", &self.0.failing),
             ("spool", &self.0.spool),
         ];
-        causes.into_iter().filter_map(|(name, said)| said.current().map(|reason| (name, reason))).collect()
+        let hangs =
+            self.0.spool_busy.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed());
+        let hangs = hangs.filter(|&since| since >= DISK_PATIENCE);
+        let hangs =
+            hangs.map(|since| ("spool", format!("the disk has not answered for {} s", since.as_secs())));
+        let said = causes.into_iter().filter_map(|(name, said)| said.current().map(|reason| (name, reason)));
+        said.chain(hangs).collect()
     }
 
     /// Connection errors so far, in the order of [`ConnectionError::ALL`].

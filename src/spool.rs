@@ -15,7 +15,7 @@ mod record;
 
 use crate::events::Events;
 use crate::pipeline::{Batch, DiskCan, Shared, Written};
-use log::{Log, Note};
+use log::{Log, Note, ReadError, Taken};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,8 +41,17 @@ const OPEN_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two tries with a disk that takes nothing.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A disk that cannot be read is asked again, this long for each file before the file is given up.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time between two such tries.
+const READ_AGAIN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A disk that did not give back what was written is not trusted with more for this long.
 const DISTRUST_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Time between two looks at a disk that takes nothing and that nobody needs.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Time to the next look when nothing could be read.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
@@ -131,6 +140,39 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// When to leave the disk alone.
+#[derive(Debug, Default)]
+struct Pauses {
+    /// It took nothing, or is not trusted, until then.
+    write: Option<Instant>,
+    /// It had nothing to give, until then.
+    read: Option<Instant>,
+    /// Since when nothing could be read.
+    unread: Option<Instant>,
+}
+
+impl Pauses {
+    fn can(&self) -> DiskCan {
+        let now = Instant::now();
+        let over = |pause: Option<Instant>| pause.is_none_or(|until| until <= now);
+        DiskCan { write: over(self.write), read: over(self.read) }
+    }
+
+    /// When the first of them is over.
+    fn until(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.write.into_iter().chain(self.read.filter(|&until| until > now)).min()
+    }
+
+    fn write_is_over(&self) -> bool {
+        self.write.is_some_and(|until| until <= Instant::now())
+    }
+
+    fn after_write(&mut self, written: Result<(), ()>, pause: Duration) {
+        self.write = written.is_err().then(|| Instant::now() + pause);
+    }
+}
+
 /// What the thread has.
 struct Keeper {
     settings: Settings,
@@ -142,16 +184,21 @@ struct Keeper {
 
 impl Keeper {
     fn run(self) {
-        let Some((lock, log)) = self.open() else { return };
-        self.keep(log);
-        drop(lock);
+        let mut first_number = 1;
+        while let Some((lock, log)) = self.open(first_number) {
+            match self.keep(log) {
+                None => return,
+                Some(number) => first_number = number,
+            }
+            drop(lock);
+        }
     }
 
     /// Waits for the directory. None when the daemon ends before.
-    fn open(&self) -> Option<(Box<dyn Send + std::fmt::Debug>, Log)> {
+    fn open(&self, first_number: u64) -> Option<(Box<dyn Send + std::fmt::Debug>, Log)> {
         let began = Instant::now();
         loop {
-            let wait = match self.try_open() {
+            let wait = match self.try_open(first_number) {
                 Ok(Some(opened)) => return Some(opened),
                 Ok(None) => {
                     if began.elapsed() >= LOCK_PATIENCE {
@@ -172,10 +219,10 @@ impl Keeper {
         }
     }
 
-    fn try_open(&self) -> io::Result<Option<(Box<dyn Send + std::fmt::Debug>, Log)>> {
+    fn try_open(&self, first_number: u64) -> io::Result<Option<(Box<dyn Send + std::fmt::Debug>, Log)>> {
         let disk = &self.settings.disk;
         let Lock::Ours(lock) = disk.lock()? else { return Ok(None) };
-        let log = Log::open(disk.clone(), self.settings.max_bytes)?;
+        let log = Log::open(disk.clone(), self.settings.max_bytes, first_number)?;
         let volatile = disk.is_volatile();
         self.outlives.store(!volatile, Ordering::Relaxed);
         self.events.spool_opened(&disk.place(), log.waiting(), volatile);
@@ -183,38 +230,48 @@ impl Keeper {
         Ok(Some((lock, log)))
     }
 
-    fn keep(&self, mut log: Log) {
+    /// Serves the pipeline until the end. Should the folder vanish, returns the number for the next file in a new one.
+    fn keep(&self, mut log: Log) -> Option<u64> {
         let mut syncer = Syncer::start(self.settings.disk.clone(), self.events.clone());
-        let (mut write_at, mut read_at) = (None, None);
-        // What an earlier run left says nothing of the disk as it is now.
-        let _ = self.tell(&mut log);
+        let mut pauses = Pauses::default();
+        self.tell(&mut log);
         loop {
-            let now = Instant::now();
-            let due = |at: Option<Instant>| at.is_none_or(|at| at <= now);
-            let can = DiskCan { write: due(write_at), read: due(read_at) };
-            let pauses = [write_at, read_at].into_iter().flatten().filter(|&at| at > now);
-            let work = self.pipeline.spool_work(can, pauses.chain(syncer.due()).min());
+            let work =
+                self.pipeline.spool_work(pauses.can(), pauses.until().into_iter().chain(syncer.due()).min());
             for record in work.finished {
                 log.finished(record);
             }
             for record in work.released {
                 log.released(record);
             }
-            if !self.write(&mut log, work.write) {
-                write_at = Some(Instant::now() + WRITE_INTERVAL);
+            if pauses.write_is_over() && work.write.is_empty() && !work.finish {
+                // Nobody needs the disk just now, but somebody may ask whether it works.
+                let works = log.probe().inspect(|()| self.events.spool_written(log.bytes()));
+                pauses.after_write(works.map_err(|error| self.failed(&error)), PROBE_INTERVAL);
             }
-            if work.read && !self.read(&mut log) {
-                read_at = Some(Instant::now() + READ_INTERVAL);
+            if !work.write.is_empty() {
+                let written = self.write(&mut log, work.write);
+                if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                    let next = log.forget();
+                    self.pipeline.spool_closed();
+                    self.tell(&mut log);
+                    return Some(next);
+                }
+                pauses.after_write(written.map_err(drop), WRITE_INTERVAL);
+            }
+            if work.read {
+                pauses.read = self.read(&mut log, &mut pauses.unread).map(|pause| Instant::now() + pause);
             }
             if self.tell(&mut log) {
                 self.events.spool_distrusted(&self.settings.disk.place());
-                write_at = Some(Instant::now() + DISTRUST_INTERVAL);
+                pauses.write = Some(Instant::now() + DISTRUST_INTERVAL);
             }
             syncer.add(log.take_unsynced());
             if work.finish {
                 self.finish(&mut log);
                 syncer.add(log.take_unsynced());
-                return syncer.finish();
+                syncer.finish();
+                return None;
             }
             syncer.sync_if_due();
         }
@@ -227,19 +284,25 @@ impl Keeper {
             for record in rest.finished {
                 log.finished(record);
             }
-            let done = rest.write.is_empty() || !self.write(log, rest.write);
-            let _ = self.tell(log);
+            for record in rest.released {
+                log.released(record);
+            }
+            let done = rest.write.is_empty() || self.write(log, rest.write).is_err();
+            self.tell(log);
             if done {
                 return;
             }
         }
     }
 
-    /// Writes batches until one fails. False when one did.
-    fn write(&self, log: &mut Log, batches: Vec<Batch>) -> bool {
+    /// Writes batches until one fails.
+    fn write(&self, log: &mut Log, batches: Vec<Batch>) -> io::Result<()> {
         let mut batches = batches.into_iter();
         while let Some(batch) = batches.next() {
-            match log.append(&batch, self.clock.now_ms()) {
+            self.events.spool_busy(true);
+            let written = log.append(&batch, self.clock.now_ms());
+            self.events.spool_busy(false);
+            match written {
                 Ok(record) => {
                     match self.pipeline.spooled(batch.number(), record) {
                         Written::Alone => {}
@@ -249,31 +312,52 @@ impl Keeper {
                     self.events.spool_written(log.bytes());
                 }
                 Err(error) => {
-                    self.events.spool_failed(&self.settings.disk.place(), &error);
+                    self.failed(&error);
                     for batch in std::iter::once(batch).chain(batches) {
                         self.pipeline.not_spooled(batch.number());
                     }
-                    return false;
+                    return Err(error);
                 }
             }
         }
-        true
+        Ok(())
     }
 
-    /// Reads the next batch and hands it over. False when there is none, or no memory for it.
-    fn read(&self, log: &mut Log) -> bool {
-        let Some(next) = log.next(self.clock.now_ms()) else { return false };
-        if !self.pipeline.has_room_for_spooled(next.bytes()) {
-            return false;
-        }
-        let Some((record, body, ends)) = log.take(&next) else { return true };
-        if let Err(error) = self.pipeline.offer_spooled(Instant::now(), body, ends, record) {
-            log.unreadable(record, &error);
-        }
-        true
+    fn failed(&self, error: &io::Error) {
+        self.events.spool_failed(&self.settings.disk.place(), error);
     }
 
-    /// Says what happened to files. True when one is damaged.
+    /// Reads the next batch and hands it over. When there is none, no memory for it, or the disk does not answer, says
+    /// for how long not to ask again. `unread` is since when nothing could be read.
+    fn read(&self, log: &mut Log, unread: &mut Option<Instant>) -> Option<Duration> {
+        self.events.spool_busy(true);
+        let read = log.next(self.clock.now_ms()).and_then(|next| match next {
+            Some(next) if self.pipeline.has_room_for_spooled(next.bytes()) => log.take(&next).map(Some),
+            _ => Ok(None),
+        });
+        self.events.spool_busy(false);
+        match read {
+            Ok(None) => return Some(READ_INTERVAL),
+            Ok(Some(None)) => {}
+            Ok(Some(Some(Taken { record, body, ends }))) => {
+                *unread = None;
+                if let Err(error) = self.pipeline.offer_spooled(Instant::now(), body, ends, record) {
+                    log.unreadable(record, &error);
+                }
+            }
+            Err(ReadError { file, error }) => {
+                self.failed(&error);
+                if unread.get_or_insert_with(Instant::now).elapsed() >= READ_PATIENCE {
+                    log.give_up_reading(file, &error);
+                    *unread = None;
+                }
+                return Some(READ_AGAIN_INTERVAL);
+            }
+        }
+        None
+    }
+
+    /// Says what happened to files. True when one of this run is damaged: the disk is not to be trusted.
     fn tell(&self, log: &mut Log) -> bool {
         let mut damaged = false;
         for note in log.take_notes() {
@@ -283,8 +367,8 @@ impl Keeper {
                     self.events.spool_lost(reason, documents);
                 }
                 Note::Torn { file, bytes } => self.events.spool_torn(&file, bytes),
-                Note::Damaged { file, why } => {
-                    damaged = true;
+                Note::Damaged { file, why, ours } => {
+                    damaged |= ours;
                     self.events.spool_damaged(&file, &why);
                 }
                 Note::SetAside { file, name } => self.events.spool_set_aside(&file, &name),
@@ -369,8 +453,9 @@ fn sync(disk: &dyn Disk, files: &[Arc<dyn DiskFile>], events: &Events) {
     if files.is_empty() {
         return;
     }
-    let mut results = files.iter().map(|file| file.sync()).chain([disk.sync()]);
-    if let Some(error) = results.find_map(Result::err) {
+    // All of them, whatever becomes of the first.
+    let results: Vec<_> = files.iter().map(|file| file.sync()).chain([disk.sync()]).collect();
+    if let Some(error) = results.into_iter().find_map(Result::err) {
         events.spool_not_durable(&disk.place(), &error);
     }
 }

@@ -99,6 +99,7 @@ impl BatchBuilder {
         self.body.edit(|body| body.extend_from_slice(BODY_END));
         Batch {
             number,
+            origin: number,
             closed_at: now,
             capacity: self.body.capacity(),
             body: self.body.freeze(),
@@ -115,6 +116,8 @@ impl BatchBuilder {
 pub struct Batch {
     /// Tells it from every other batch of this pipeline.
     pub(super) number: u64,
+    /// The number of the batch it is a part of, or its own.
+    pub(super) origin: u64,
     pub(super) closed_at: Instant,
     body: Bytes,
     capacity: usize,
@@ -231,6 +234,7 @@ impl Batch {
         check_ends(body.bytes(), &ends)?;
         Ok(Self {
             number,
+            origin: number,
             closed_at: now,
             capacity: body.capacity(),
             body: body.freeze(),

@@ -32,8 +32,12 @@ pub enum Settled {
     OnDisk,
 }
 
-/// A stopping daemon that has everything on disk waits this long for X-Ray to take something.
-const LAST_ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// A stopping daemon that has everything on disk and nothing to send it with, no region for example, gives up after this
+/// long: longer than a throttle holds up what is on disk.
+const NOTHING_SENT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Time between two looks at what completes nothing: a batch that reaches the disk, for example.
+const SETTLED_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Shared {
     /// A new, empty pipeline.
@@ -158,18 +162,18 @@ impl Shared {
                 if !pipeline.waits_up_to(last) {
                     return Settled::Delivered;
                 }
-                let sent = pipeline.snapshot().totals.sent;
-                if sent != progress.1 {
-                    progress = (Instant::now(), sent);
+                let snapshot = pipeline.snapshot();
+                // An answer that takes long is an answer all the same; one that never comes is a failed try soon.
+                if snapshot.sends_open > 0 || snapshot.totals.sent != progress.1 {
+                    progress = (Instant::now(), snapshot.totals.sent);
                 }
                 let in_vain = pipeline.is_failing() && pipeline.tries() > began
-                    || progress.0.elapsed() >= LAST_ANSWER_PATIENCE;
+                    || progress.0.elapsed() >= NOTHING_SENT_PATIENCE;
                 if spool_outlives && in_vain && pipeline.is_safe_up_to(last) {
                     return Settled::OnDisk;
                 }
             }
-            // A batch that reaches the disk, or X-Ray's silence, completes nothing: looked at now and then.
-            let _ = tokio::time::timeout(LAST_ANSWER_PATIENCE / 10, completed).await;
+            let _ = tokio::time::timeout(SETTLED_INTERVAL, completed).await;
         }
     }
 
@@ -214,6 +218,11 @@ impl Shared {
     /// A batch of [`Shared::spool_work`] could not be written; it stays in memory.
     pub fn not_spooled(&self, number: u64) {
         self.with(|pipeline| pipeline.not_spooled(number));
+    }
+
+    /// The spool is gone, with what only it had. That has to be counted with [`Shared::spool_lost`].
+    pub fn spool_closed(&self) {
+        self.with(Pipeline::spool_closed);
     }
 
     /// The disk has lost or given up documents that nothing else has.

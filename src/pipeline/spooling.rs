@@ -242,6 +242,11 @@ impl Pipeline {
         self.totals.recovered += documents;
     }
 
+    /// The spool is gone, with what only it had.
+    pub fn spool_closed(&mut self) {
+        self.spooling.on = false;
+    }
+
     /// The disk has lost or given up documents that nothing else has.
     pub fn spool_lost(&mut self, reason: DropReason, documents: usize) {
         self.spooling.on_disk -= (documents as u64).min(self.spooling.on_disk);
@@ -394,18 +399,18 @@ impl Pipeline {
         self.next_number
     }
 
-    /// Whether anything waits of the batches up to this number, or on disk.
+    /// Whether anything waits of the batches up to this number, parts of them included, or on disk.
     pub fn waits_up_to(&self, number: u64) -> bool {
         let in_flight = self.in_flight.values().map(|open| &open.batch);
         let mut batches = self.retry.iter().chain(&self.ready).chain(in_flight);
-        self.spooling.waiting() > 0 || batches.any(|batch| batch.number <= number)
+        self.spooling.waiting() > 0 || batches.any(|batch| batch.origin <= number)
     }
 
     /// Whether the disk has all that waits of the batches up to this number, what is being sent included.
     pub fn is_safe_up_to(&self, number: u64) -> bool {
-        let in_memory = self.retry.iter().chain(&self.ready).any(|batch| batch.number <= number);
+        let in_memory = self.retry.iter().chain(&self.ready).any(|batch| batch.origin <= number);
         let mut in_flight = self.in_flight.values().map(|open| &open.batch);
-        !in_memory && in_flight.all(|batch| batch.number > number || batch.is_whole())
+        !in_memory && in_flight.all(|batch| batch.origin > number || batch.is_whole())
     }
 
     /// X-Ray did not take the last batch it was given.
@@ -413,8 +418,11 @@ impl Pipeline {
         self.gate.failing_since().is_some()
     }
 
-    /// The one who writes is to write what there is and stop.
+    /// The one who writes is to write what there is and stop. What was read ahead is left to the disk.
     pub fn finish_spool(&mut self) {
+        while let Some(batch) = self.spooling.read.pop_front() {
+            self.spooling.release(&batch);
+        }
         self.spooling.end = End::Finish;
         self.spooling.wake = true;
     }

@@ -32,7 +32,7 @@ pub struct Reading {
 /// A file as the log writes it, of these batches of documents.
 pub fn write(batches: &[Vec<Vec<u8>>]) -> Vec<u8> {
     let disk = MemoryDisk::new();
-    let mut log = Log::open(disk.clone(), MAX_BYTES).expect("a disk in memory can be listed");
+    let mut log = Log::open(disk.clone(), MAX_BYTES, 1).expect("a disk in memory can be listed");
     for documents in batches {
         if let Some(batch) = build_body(documents.iter().map(Vec::as_slice)) {
             log.append(&batch, NOW_MS).expect("there is room");
@@ -55,14 +55,14 @@ pub fn read(bytes: &[u8]) -> Reading {
     let disk = MemoryDisk::new();
     disk.create(NAME).expect("a disk in memory takes files");
     disk.change(NAME, |file| file.extend_from_slice(bytes));
-    let mut log = Log::open(disk.clone(), MAX_BYTES).expect("a disk in memory can be listed");
+    let mut log = Log::open(disk.clone(), MAX_BYTES, 1).expect("a disk in memory can be listed");
     let recovered = log.waiting();
     let (mut bodies, mut read) = (Vec::new(), 0);
-    while let Some(next) = log.next(NOW_MS) {
-        if let Some((record, body, ends)) = log.take(&next) {
-            read += u64::from(record.documents);
-            bodies.push((body, ends));
-            log.finished(record);
+    while let Some(next) = log.next(NOW_MS).expect("memory can be read") {
+        if let Some(taken) = log.take(&next).expect("memory can be read") {
+            read += u64::from(taken.record.documents);
+            log.finished(taken.record);
+            bodies.push((taken.body, taken.ends));
         }
     }
     let lost = log.take_notes().into_iter().map(|note| match note {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 const WAITING_SUFFIX: &str = ".spool";
 const ASIDE_SUFFIX: &str = ".damaged";
 
-/// Damaged files that are kept for somebody to look at.
-const ASIDE_MAX: usize = 4;
+/// Damaged files that are kept for somebody to look at. They count as part of the log, and go first when it is full.
+const ASIDE_MAX: usize = 32;
 
 /// The log consists of about this many files, so that a full one gives up this part of itself at a time.
 const FILES: u64 = 32;
@@ -34,6 +34,12 @@ const AGE_MAX_MS: u64 = 30 * 24 * 3600 * 1000;
 /// Before 2020 no record was written: the clock was not set.
 const CLOCK_SET_MS: u64 = 1_577_836_800_000;
 
+/// What is written to see whether the disk takes anything.
+const PROBE: &[u8] = &[0; 4096];
+const PROBE_NAME: &str = "probe";
+
+const NOT_WRITTEN: &str = "its bytes are not what was written";
+
 /// Bytes read at a time when looking for the next record behind damage.
 const SEARCH_BYTES: usize = 64 * 1024;
 
@@ -42,8 +48,8 @@ const SEARCH_BYTES: usize = 64 * 1024;
 pub(super) enum Note {
     /// The last record was not written to its end; this many bytes were cut.
     Torn { file: String, bytes: u64 },
-    /// Something in the file is not what was written.
-    Damaged { file: String, why: String },
+    /// Something in the file is not what was written; whether by this run.
+    Damaged { file: String, why: String, ours: bool },
     /// A damaged file was given this name.
     SetAside { file: String, name: String },
     /// Documents were given up.
@@ -71,6 +77,10 @@ pub(super) struct Log {
     /// The last file takes more records.
     writable: bool,
     next_number: u64,
+    /// Files with this number and higher ones were begun by this run.
+    first_own: u64,
+    /// Bytes of deleted files the disk may not have taken back yet.
+    freed: u64,
     /// Damaged files and their sizes, oldest first.
     aside: VecDeque<(String, u64)>,
     /// Records whose documents are in memory too.
@@ -90,6 +100,31 @@ pub(super) struct Next {
     returned: bool,
 }
 
+/// A record that was read.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) record: Record,
+    pub(super) body: Vec<u8>,
+    pub(super) ends: Vec<u32>,
+}
+
+/// The disk does not answer; that may pass.
+#[derive(Debug)]
+pub(super) struct ReadError {
+    /// Number of the file.
+    pub(super) file: u64,
+    pub(super) error: io::Error,
+}
+
+/// A file that is shorter than it was is damaged; any other error may pass.
+fn is_there<T>(read: io::Result<T>, file: u64) -> Result<Option<T>, ReadError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(ReadError { file, error }),
+    }
+}
+
 impl Next {
     /// Bytes it takes in memory.
     pub(super) fn bytes(&self) -> usize {
@@ -98,8 +133,8 @@ impl Next {
 }
 
 impl Log {
-    /// Takes over what earlier runs left. Damage is noted, not an error.
-    pub(super) fn open(disk: Arc<dyn Disk>, max_bytes: u64) -> io::Result<Self> {
+    /// Takes over what earlier runs left. Damage is noted, not an error. New files have numbers from `first_number` on.
+    pub(super) fn open(disk: Arc<dyn Disk>, max_bytes: u64, first_number: u64) -> io::Result<Self> {
         let names = disk.names()?;
         let numbered = |suffix: &str| {
             let numbers = names.iter().filter_map(|name| name.strip_suffix(suffix)?.parse::<u64>().ok());
@@ -108,12 +143,15 @@ impl Log {
             numbers
         };
         let (waiting, aside) = (numbered(WAITING_SUFFIX), numbered(ASIDE_SUFFIX));
+        let next_number = waiting.iter().chain(&aside).max().map_or(1, |last| last + 1).max(first_number);
         let mut log = Self {
             disk,
             max_bytes,
             files: VecDeque::new(),
             writable: false,
-            next_number: waiting.iter().chain(&aside).max().map_or(1, |last| last + 1),
+            next_number,
+            first_own: next_number,
+            freed: 0,
             aside: VecDeque::new(),
             held: HashSet::new(),
             returned: VecDeque::new(),
@@ -131,6 +169,8 @@ impl Log {
                 log.damaged(number, &error);
             }
         }
+        // A daemon that is restarted again and again in an outage must not leave a file for each time.
+        log.writable = log.files.back().is_some_and(|last| !last.damaged);
         Ok(log)
     }
 
@@ -143,21 +183,35 @@ impl Log {
             length >= FIRST_RECORD && file.read_exact_at(&mut begin, 0).is_ok() && begin == FILE_HEADER;
         let mut found = LogFile { number, file, bytes: 0, cursor: FIRST_RECORD, waiting: 0, damaged: false };
         let mut offset = if begins_well { FIRST_RECORD } else { 0 };
-        while let Some(next) = next_record(&*found.file, offset, length)? {
-            found.damaged |= next.offset != offset;
-            offset = next.offset + next.header.record_bytes();
-            if !next.header.done {
-                found.waiting += u64::from(next.header.documents);
+        let mut damage = (!begins_well && length >= FIRST_RECORD).then(|| NOT_WRITTEN.to_owned());
+        loop {
+            match next_record(&*found.file, offset, length) {
+                Ok(Some(next)) => {
+                    if next.offset != offset {
+                        damage.get_or_insert_with(|| NOT_WRITTEN.to_owned());
+                    }
+                    offset = next.offset + next.header.record_bytes();
+                    if !next.header.done {
+                        found.waiting += u64::from(next.header.documents);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    // What was found before it can still be sent.
+                    damage = Some(error.to_string());
+                    break;
+                }
             }
         }
-        found.damaged |= !begins_well && length >= FIRST_RECORD;
         found.bytes = offset;
-        if !found.damaged && offset < length {
+        if damage.is_none() && offset < length {
             self.notes.push(Note::Torn { file: waiting_name(number), bytes: length - offset });
-            found.file.truncate(offset)?;
+            // Records would stand behind what was begun, were it not cut.
+            damage = found.file.truncate(offset).err().map(|error| error.to_string());
         }
-        if found.damaged {
-            self.damaged(number, &"its bytes are not what was written");
+        if let Some(why) = damage {
+            self.damaged(number, &why);
+            found.damaged = true;
         }
         if found.waiting == 0 {
             self.retire(&found);
@@ -180,6 +234,33 @@ impl Log {
 
     pub(super) fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
+    }
+
+    /// Documents that the disk alone has are lost: the folder is gone. Returns the number for the next file.
+    pub(super) fn forget(&mut self) -> u64 {
+        let alone =
+            self.files.iter().map(|file| file.waiting.saturating_sub(self.in_memory(file.number))).sum();
+        self.files.clear();
+        self.lost(DropReason::SpoolDamaged, alone);
+        self.next_number
+    }
+
+    /// Writes and deletes a few bytes, to see whether the disk takes any.
+    pub(super) fn probe(&mut self) -> io::Result<()> {
+        self.make_room(PROBE.len() as u64)?;
+        self.delete(PROBE_NAME)?;
+        let file = self.disk.create(PROBE_NAME)?;
+        let written = file.write_all_at(PROBE, 0);
+        self.delete(PROBE_NAME)?;
+        written
+    }
+
+    /// Deletes a file; one that somebody else has deleted is fine too.
+    fn delete(&self, name: &str) -> io::Result<()> {
+        match self.disk.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
     }
 
     /// Writes a batch. The oldest file makes room when there is none.
@@ -248,37 +329,41 @@ impl Log {
         if bytes > self.max_bytes {
             return full("the batch is larger than the spool may be; raise --spool-max-mb");
         }
+        let space = self.disk.space();
+        let (available, reserve) = space.map_or((u64::MAX / 2, 0), |space| {
+            (space.available, (space.total / FREE_PART).min(FREE_MAX_BYTES))
+        });
+        if available >= reserve + bytes {
+            // The disk has taken back what was deleted, or need not have.
+            self.freed = 0;
+        }
         loop {
-            let used = self.bytes();
-            let free = self.free();
-            if used + bytes <= self.max_bytes && free >= bytes {
+            let (used, free) = (self.bytes(), available + self.freed);
+            if used + bytes <= self.max_bytes && free >= reserve + bytes {
                 return Ok(());
             }
-            if used + free < bytes {
+            if free + used < reserve + bytes {
                 return full("less than a tenth of the disk is free");
             }
-            if let Some((name, _)) = self.aside.pop_front() {
-                self.disk.remove(&name)?;
+            if let Some((name, bytes)) = self.aside.front() {
+                self.delete(name)?;
+                self.freed += bytes;
+                self.aside.pop_front();
                 continue;
             }
             let Some(oldest) = self.files.front() else {
                 return full("less than a tenth of the disk is free");
             };
-            let number = oldest.number;
-            self.disk.remove(&waiting_name(number))?;
+            let (number, unsynced) = (oldest.number, oldest.file.clone());
+            self.delete(&waiting_name(number))?;
             let in_memory = self.in_memory(number);
             let oldest = self.files.pop_front().expect("it was there");
+            self.freed += oldest.bytes;
+            self.unsynced.retain(|file| !Arc::ptr_eq(file, &unsynced));
             self.returned.retain(|record| record.file != number);
             self.writable &= !self.files.is_empty();
             self.lost(DropReason::SpoolFull, oldest.waiting.saturating_sub(in_memory));
         }
-    }
-
-    /// Bytes of the disk that may be used.
-    fn free(&self) -> u64 {
-        self.disk.space().map_or(u64::MAX / 2, |space| {
-            space.available.saturating_sub((space.total / FREE_PART).min(FREE_MAX_BYTES))
-        })
     }
 
     /// Documents of a file that are in memory too.
@@ -293,11 +378,15 @@ impl Log {
         }
     }
 
+    /// Notes that a file is damaged, once.
     fn damaged(&mut self, number: u64, why: &dyn ToString) {
-        self.notes.push(Note::Damaged { file: waiting_name(number), why: why.to_string() });
-        if let Some(at) = self.position(number) {
-            self.files[at].damaged = true;
+        if let Some(at) = self.position(number)
+            && std::mem::replace(&mut self.files[at].damaged, true)
+        {
+            return;
         }
+        let ours = number >= self.first_own;
+        self.notes.push(Note::Damaged { file: waiting_name(number), why: why.to_string(), ours });
     }
 
     fn position(&self, number: u64) -> Option<usize> {
@@ -305,64 +394,76 @@ impl Log {
     }
 
     /// The record to read next: the oldest, in turn with those that were tried before.
-    pub(super) fn next(&mut self, now_ms: u64) -> Option<Next> {
+    ///
+    /// An error says that the disk does not answer now, and from which file: what is there may be there later.
+    pub(super) fn next(&mut self, now_ms: u64) -> Result<Option<Next>, ReadError> {
         self.returned_first = !self.returned_first;
-        if self.returned_first {
-            self.next_returned().or_else(|| self.next_unread(now_ms))
-        } else {
-            self.next_unread(now_ms).or_else(|| self.next_returned())
+        if self.returned_first
+            && let Some(next) = self.next_returned()?
+        {
+            return Ok(Some(next));
+        }
+        match self.next_unread(now_ms)? {
+            None => self.next_returned(),
+            found => Ok(found),
         }
     }
 
-    fn next_returned(&mut self) -> Option<Next> {
+    fn next_returned(&mut self) -> Result<Option<Next>, ReadError> {
         while let Some(&record) = self.returned.front() {
-            let at = self.position(record.file);
-            let found = at.map(|at| read_header(&*self.files[at].file, record.offset));
-            if let Some(Ok(Some(header))) = found {
-                return Some(Next { record, header, returned: true });
+            let found = match self.position(record.file) {
+                None => None,
+                Some(at) => is_there(read_header(&*self.files[at].file, record.offset), record.file)?,
+            };
+            if let Some(header) = found.flatten() {
+                return Ok(Some(Next { record, header, returned: true }));
             }
             self.returned.pop_front();
             self.unreadable(record, &"a record cannot be read again");
         }
-        None
+        Ok(None)
     }
 
     /// Moves the cursors past what is dealt with, in memory, or too old.
-    fn next_unread(&mut self, now_ms: u64) -> Option<Next> {
+    fn next_unread(&mut self, now_ms: u64) -> Result<Option<Next>, ReadError> {
         let mut at = 0;
         while let Some(file) = self.files.get_mut(at) {
             let number = file.number;
-            match next_record(&*file.file, file.cursor, file.bytes) {
-                Ok(Some(found)) => {
-                    let (header, skipped) = (found.header, found.offset != file.cursor);
-                    let record = Record { file: number, offset: found.offset, documents: header.documents };
-                    file.cursor = found.offset;
-                    if skipped {
-                        self.damaged(number, &"its bytes are not what was written");
-                    }
-                    let too_old = header.written_ms >= CLOCK_SET_MS
-                        && now_ms.saturating_sub(header.written_ms) > AGE_MAX_MS;
-                    let in_memory = self.held.contains(&record);
-                    if !header.done && !in_memory && !too_old {
-                        return Some(Next { record, header, returned: false });
-                    }
-                    self.files[at].cursor += header.record_bytes();
-                    if !header.done && !in_memory {
-                        self.lost(DropReason::Expired, u64::from(header.documents));
-                        self.finished(record);
-                        // The file may be gone with its last record.
-                        at = self.files.partition_point(|file| file.number < number);
-                    }
-                }
-                end => {
-                    if let Err(error) = end {
-                        self.damaged(number, &error);
-                    }
-                    at += usize::from(!self.read_to_the_end(at));
-                }
+            let found = is_there(next_record(&*file.file, file.cursor, file.bytes), number)?;
+            let Some(found) = found.flatten() else {
+                at += usize::from(!self.read_to_the_end(at));
+                continue;
+            };
+            let (header, skipped) = (found.header, found.offset != file.cursor);
+            let record = Record { file: number, offset: found.offset, documents: header.documents };
+            file.cursor = found.offset;
+            if skipped {
+                self.damaged(number, &NOT_WRITTEN);
+            }
+            let too_old =
+                header.written_ms >= CLOCK_SET_MS && now_ms.saturating_sub(header.written_ms) > AGE_MAX_MS;
+            let in_memory = self.held.contains(&record);
+            if !header.done && !in_memory && !too_old {
+                return Ok(Some(Next { record, header, returned: false }));
+            }
+            self.files[at].cursor += header.record_bytes();
+            if !header.done && !in_memory {
+                self.lost(DropReason::Expired, u64::from(header.documents));
+                self.finished(record);
+                // The file may be gone with its last record.
+                at = self.files.partition_point(|file| file.number < number);
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// The disk has not given back anything of a file for too long: what nobody has read of it is lost.
+    pub(super) fn give_up_reading(&mut self, number: u64, why: &dyn ToString) {
+        self.damaged(number, why);
+        let Some(at) = self.position(number) else { return };
+        self.files[at].cursor = self.files[at].bytes;
+        self.returned.retain(|record| record.file != number);
+        self.read_to_the_end(at);
     }
 
     /// The cursor of a file is at its end: what should have been found in it and was not is lost. True when
@@ -380,30 +481,24 @@ impl Log {
     }
 
     /// Reads a record, which is held from then on. None when it is not what was written; it is lost then.
-    pub(super) fn take(&mut self, next: &Next) -> Option<(Record, Vec<u8>, Vec<u32>)> {
+    pub(super) fn take(&mut self, next: &Next) -> Result<Option<Taken>, ReadError> {
         let Next { record, header, returned } = *next;
-        let at = self.position(record.file)?;
+        let Some(at) = self.position(record.file) else { return Ok(None) };
         let file = &mut self.files[at];
+        let mut payload = vec![0; header.payload_bytes()];
+        let read = file.file.read_exact_at(&mut payload, record.offset + HEADER_BYTES as u64);
+        let read = is_there(read, record.file)?;
         if returned {
             self.returned.pop_front();
         } else {
             file.cursor = record.offset + header.record_bytes();
         }
-        let mut payload = vec![0; header.payload_bytes()];
-        let read = file.file.read_exact_at(&mut payload, record.offset + HEADER_BYTES as u64);
-        let payload = match read {
-            Ok(()) => header.payload(payload),
-            Err(error) => {
-                self.unreadable(record, &error);
-                return None;
-            }
-        };
-        let Some((body, ends)) = payload else {
+        let Some((body, ends)) = read.and_then(|()| header.payload(payload)) else {
             self.unreadable(record, &"a checksum is wrong");
-            return None;
+            return Ok(None);
         };
         self.held.insert(record);
-        Some((record, body, ends))
+        Ok(Some(Taken { record, body, ends }))
     }
 
     /// A record that cannot be had: its documents are lost, and its file is looked at by nobody but people.
@@ -459,7 +554,7 @@ impl Log {
         let name = waiting_name(file.number);
         self.unsynced.retain(|unsynced| !Arc::ptr_eq(unsynced, &file.file));
         if !file.damaged {
-            if self.disk.remove(&name).is_err() {
+            if self.delete(&name).is_err() {
                 // It stays, and must not be taken for a full one by the next run.
                 let _ = file.file.truncate(FIRST_RECORD);
             }

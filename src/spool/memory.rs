@@ -4,7 +4,7 @@ use super::disk::{Disk, DiskFile, Lock, Space};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 /// Files in memory.
@@ -15,12 +15,15 @@ pub(super) struct MemoryDisk {
     pub(super) room: Arc<AtomicI64>,
     /// Bytes [`Disk::space`] says are left of a million; 0: it says nothing.
     pub(super) available: AtomicU64,
+    /// Nothing can be read.
+    pub(super) unreadable: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
 pub(super) struct MemoryFile {
     bytes: Mutex<Vec<u8>>,
     room: Arc<AtomicI64>,
+    unreadable: Arc<AtomicBool>,
 }
 
 impl MemoryDisk {
@@ -53,7 +56,8 @@ impl MemoryDisk {
         let copy = Self::new();
         for (name, file) in &*self.files.lock().expect("nobody panics with it") {
             let bytes = Mutex::new(file.bytes.lock().expect("nobody panics with it").clone());
-            let file = Arc::new(MemoryFile { bytes, room: copy.room.clone() });
+            let file =
+                Arc::new(MemoryFile { bytes, room: copy.room.clone(), unreadable: copy.unreadable.clone() });
             copy.files.lock().expect("nobody panics with it").insert(name.clone(), file);
         }
         copy
@@ -75,7 +79,11 @@ impl Disk for MemoryDisk {
         Ok(self.files.lock().expect("nobody panics with it").keys().cloned().collect())
     }
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = Arc::new(MemoryFile { bytes: Mutex::default(), room: self.room.clone() });
+        let file = Arc::new(MemoryFile {
+            bytes: Mutex::default(),
+            room: self.room.clone(),
+            unreadable: self.unreadable.clone(),
+        });
         self.files.lock().expect("nobody panics with it").insert(name.to_owned(), file.clone());
         Ok(file)
     }
@@ -117,6 +125,9 @@ impl DiskFile for MemoryFile {
         Ok(self.bytes.lock().expect("nobody panics with it").len() as u64)
     }
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if self.unreadable.load(SeqCst) {
+            return Err(io::Error::other("input/output error, as the test asked"));
+        }
         let offset = usize::try_from(offset).expect("it fits");
         let bytes = self.bytes.lock().expect("nobody panics with it");
         let found = bytes.get(offset..offset + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -4,7 +4,7 @@
 use super::disk::{Disk, DiskFile, Folder, Lock};
 use super::log::{Log, Note};
 use super::memory::MemoryDisk;
-use super::record::FIRST_RECORD;
+use super::record::{FIRST_RECORD, record_bytes};
 use crate::pipeline::{Batch, DropReason, Record, build_body};
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ const NOW: u64 = 1_790_000_000_000;
 const DAY: u64 = 24 * 3600 * 1000;
 
 fn open(disk: &Arc<MemoryDisk>) -> Log {
-    Log::open(disk.clone(), 64 << 20).unwrap()
+    Log::open(disk.clone(), 64 << 20, 1).unwrap()
 }
 
 fn batch(documents: &[String]) -> Batch {
@@ -38,9 +38,9 @@ fn texts(body: &[u8], ends: &[u32]) -> Vec<String> {
 
 fn take(log: &mut Log, now: u64) -> Option<(Record, Vec<String>)> {
     loop {
-        let next = log.next(now)?;
-        if let Some((record, body, ends)) = log.take(&next) {
-            return Some((record, texts(&body, &ends)));
+        let next = log.next(now).unwrap()?;
+        if let Some(taken) = log.take(&next).unwrap() {
+            return Some((taken.record, texts(&taken.body, &taken.ends)));
         }
     }
 }
@@ -173,7 +173,7 @@ fn any_damaged_byte_costs_at_most_its_own_record() {
 #[test]
 fn damaged_files_are_kept_for_people_but_not_for_ever() {
     let disk = MemoryDisk::new();
-    for round in 0..8 {
+    for round in 0..40 {
         let mut log = open(&disk);
         assert_eq!(log.waiting(), 0, "what is set aside is not read again");
         log.append(&one("document"), NOW).unwrap();
@@ -183,7 +183,7 @@ fn damaged_files_are_kept_for_people_but_not_for_ever() {
         let notes = log.take_notes();
         assert_eq!(lost(&notes), [(DropReason::SpoolDamaged, 1)]);
         assert!(notes.iter().any(|note| matches!(note, Note::SetAside { file, .. } if *file == name)));
-        assert_eq!(disk.names().unwrap().len(), usize::min(round + 1, 4));
+        assert_eq!(disk.names().unwrap().len(), usize::min(round + 1, 32));
     }
 }
 
@@ -203,7 +203,7 @@ fn files_that_are_not_ours_are_left_alone() {
 #[test]
 fn a_full_log_gives_up_its_oldest_documents() {
     let disk = MemoryDisk::new();
-    let mut log = Log::open(disk.clone(), 4 << 20).unwrap();
+    let mut log = Log::open(disk.clone(), 4 << 20, 1).unwrap();
     let padding = "x".repeat(100_000);
     let mut given_up = 0;
     for number in 0..100 {
@@ -224,7 +224,7 @@ fn a_full_log_gives_up_its_oldest_documents() {
 #[test]
 fn documents_under_way_are_not_lost_with_their_file() {
     let disk = MemoryDisk::new();
-    let mut log = Log::open(disk, 2 << 20).unwrap();
+    let mut log = Log::open(disk, 2 << 20, 1).unwrap();
     let large = one(&"x".repeat(700_000));
     log.append(&large, NOW).unwrap();
     log.append(&large, NOW).unwrap();
@@ -273,6 +273,118 @@ fn a_tenth_of_the_disk_is_left_free_and_nothing_is_given_up_in_vain() {
     disk.available.store(102_000, SeqCst);
     log.append(&one(&"y".repeat(1000)), NOW).unwrap();
     assert_eq!(drain(&mut log).len(), 2);
+}
+
+#[test]
+fn a_disk_that_others_filled_keeps_what_is_there() {
+    let disk = MemoryDisk::new();
+    let mut log = open(&disk);
+    for _ in 0..10 {
+        log.append(&one(&"y".repeat(1000)), NOW).unwrap();
+    }
+    // A tenth of a million bytes should be free, and much less is: all of the log would not make up for it.
+    disk.available.store(50_000, SeqCst);
+    log.append(&one("one more"), NOW).unwrap_err();
+    assert_eq!((log.waiting(), lost(&log.take_notes())), (10, vec![]));
+}
+
+#[test]
+fn space_that_comes_back_late_is_counted_on() {
+    let disk = MemoryDisk::new();
+    let mut log = Log::open(disk.clone(), 64 << 20, 1).unwrap();
+    let large = one(&"y".repeat(1_500_000));
+    for _ in 0..10 {
+        log.append(&large, NOW).unwrap();
+    }
+    // The disk has room for nothing more, and goes on saying so although files were deleted.
+    disk.available.store(100_000, SeqCst);
+    log.append(&one("one more"), NOW).unwrap();
+    log.append(&one("and another"), NOW).unwrap();
+    assert_eq!(lost(&log.take_notes()), [(DropReason::SpoolFull, 1)]);
+    assert_eq!(log.waiting(), 11);
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_for_a_moment_loses_nothing() {
+    let disk = MemoryDisk::new();
+    let mut log = Log::open(disk.clone(), 64 << 20, 1).unwrap();
+    for number in 0..5 {
+        log.append(&one(&format!("{number}{}", "y".repeat(1_500_000))), NOW).unwrap();
+    }
+    disk.unreadable.store(true, SeqCst);
+    for _ in 0..3 {
+        assert!(log.next(NOW).is_err());
+    }
+    disk.unreadable.store(false, SeqCst);
+    let next = log.next(NOW).unwrap().unwrap();
+    disk.unreadable.store(true, SeqCst);
+    log.take(&next).unwrap_err();
+    disk.unreadable.store(false, SeqCst);
+    assert_eq!(drain(&mut log).len(), 5);
+    assert!(log.take_notes().is_empty());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_at_all_costs_itself_and_is_kept_for_people() {
+    let disk = MemoryDisk::new();
+    let mut log = Log::open(disk.clone(), 64 << 20, 1).unwrap();
+    for _ in 0..3 {
+        log.append(&one(&"y".repeat(1_500_000)), NOW).unwrap();
+    }
+    let next = log.next(NOW).unwrap().unwrap();
+    let taken = log.take(&next).unwrap().unwrap();
+    log.released(taken.record);
+    disk.unreadable.store(true, SeqCst);
+    let error = log.next(NOW).unwrap_err();
+    log.give_up_reading(error.file, &error.error);
+    disk.unreadable.store(false, SeqCst);
+    assert_eq!(lost(&log.take_notes()), [(DropReason::SpoolDamaged, 1)]);
+    assert_eq!(drain(&mut log).len(), 2);
+    let names = disk.names().unwrap();
+    assert!(names.len() == 1 && names[0].ends_with(".damaged"), "{names:?}");
+}
+
+#[test]
+fn a_daemon_that_is_killed_again_and_again_goes_on_in_the_same_file() {
+    let disk = MemoryDisk::new();
+    for _ in 0..50 {
+        open(&disk).append(&one("document"), NOW).unwrap();
+    }
+    assert_eq!(disk.waiting_files().len(), 1);
+    assert_eq!(drain(&mut open(&disk)).len(), 50);
+}
+
+#[test]
+fn damage_of_an_earlier_run_says_nothing_of_this_one() {
+    let disk = MemoryDisk::new();
+    open(&disk).append(&one("document"), NOW).unwrap();
+    let name = disk.waiting_files().remove(0);
+    disk.change(&name, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let mut log = open(&disk);
+    assert_eq!(drain(&mut log), [""; 0]);
+    assert!(log.take_notes().iter().any(|note| matches!(note, Note::Damaged { ours: false, .. })));
+    log.append(&one("document"), NOW).unwrap();
+    let name = disk.waiting_files().remove(0);
+    disk.change(&name, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    assert_eq!(drain(&mut log), [""; 0]);
+    assert!(log.take_notes().iter().any(|note| matches!(note, Note::Damaged { ours: true, .. })));
+}
+
+#[test]
+fn files_that_somebody_deleted_do_not_stand_in_the_way() {
+    let disk = MemoryDisk::new();
+    let mut log = Log::open(disk.clone(), 4 << 20, 1).unwrap();
+    let large = one(&"y".repeat(700_000));
+    for _ in 0..3 {
+        log.append(&large, NOW).unwrap();
+    }
+    for name in disk.waiting_files() {
+        disk.remove(&name).unwrap();
+    }
+    for _ in 0..10 {
+        log.append(&large, NOW).unwrap();
+    }
+    assert!(log.bytes() <= 4 << 20);
 }
 
 #[test]
@@ -345,7 +457,7 @@ proptest! {
     fn property_the_log_keeps_what_it_was_given(steps in proptest::collection::vec(step(), 1..150)) {
         const MAX_BYTES: u64 = 3 << 20;
         let disk = MemoryDisk::new();
-        let mut log = Log::open(disk.clone(), MAX_BYTES).unwrap();
+        let mut log = Log::open(disk.clone(), MAX_BYTES, 1).unwrap();
         let mut model = Model::default();
         let mut number = 0_usize;
         for step in steps {
@@ -383,10 +495,11 @@ proptest! {
                     if let (Step::Tear(by), Some(name)) = (&step, disk.waiting_files().last()) {
                         let last = model.waiting.keys().chain(model.under_way.keys()).max().copied();
                         let file: u64 = name.trim_end_matches(".spool").parse().unwrap();
-                        // Only a record that is the last of the last file, and waits, can be torn here.
-                        let end = disk.file(name).unwrap().len().unwrap();
+                        // The last record that waits is torn, with what is behind it and dealt with.
                         if let Some(record) = last.filter(|record| record.file == file) {
-                            let keep = record.offset + (*by as u64) % (end - record.offset).max(1);
+                            let documents = model.waiting.get(&record).or_else(|| model.under_way.get(&record)).unwrap();
+                            let whole = record_bytes(documents.len(), batch(documents).body_bytes());
+                            let keep = record.offset + (*by as u64) % whole;
                             disk.change(name, |bytes| bytes.truncate(usize::try_from(keep).unwrap()));
                             model.waiting.remove(&record);
                             model.under_way.remove(&record);
@@ -396,7 +509,7 @@ proptest! {
                     // Of a file that is gone nothing comes back.
                     let files = disk.waiting_files();
                     model.waiting.retain(|record, _| files.contains(&format!("{:016}.spool", record.file)));
-                    log = Log::open(disk.clone(), MAX_BYTES).unwrap();
+                    log = Log::open(disk.clone(), MAX_BYTES, 1).unwrap();
                     let notes = log.take_notes();
                     prop_assert!(lost(&notes).is_empty() && notes.len() <= 1, "{:?}", notes);
                 }
@@ -459,7 +572,7 @@ mod folder {
         let directory = parent.path().join("made/on/the/way");
         let folder = Folder::in_directory(&directory);
         let Lock::Ours(_lock) = folder.lock().unwrap() else { panic!("nobody else is there") };
-        let mut log = Log::open(Arc::new(folder), 64 << 20).unwrap();
+        let mut log = Log::open(Arc::new(folder), 64 << 20, 1).unwrap();
         log.append(&one("document"), NOW).unwrap();
         let inside = directory.join("v1");
         assert_eq!(mode(&inside), 0o700);
@@ -498,7 +611,7 @@ mod folder {
         let target = directory.path().join("precious");
         std::fs::write(&target, "content").unwrap();
         symlink(&target, directory.path().join("v1/0000000000000001.spool")).unwrap();
-        let mut log = Log::open(Arc::new(folder), 64 << 20).unwrap();
+        let mut log = Log::open(Arc::new(folder), 64 << 20, 1).unwrap();
         assert!(matches!(&log.take_notes()[..], [Note::Damaged { .. }]));
         log.append(&one("document"), NOW).unwrap();
         assert_eq!(drain(&mut log), ["document"]);

@@ -205,7 +205,8 @@ async fn what_a_stop_cannot_deliver_the_next_start_does() {
         let sent = daemon.send_numbered(170).await;
         let began = Instant::now();
         let report = daemon.stop_with_spool().await;
-        assert!(began.elapsed() < Duration::from_secs(4), "nothing to wait for: {:?}", began.elapsed());
+        // What hangs is waited for: it may be an answer that takes long.
+        assert!(began.elapsed() < Duration::from_secs(8), "nothing to wait for: {:?}", began.elapsed());
         assert_eq!((report.snapshot.waiting.spool, report.dropped_at_stop()), (170, 0));
         fake.set(Mode::Take);
         let (daemon, _) = start(&fake, &directory);
@@ -340,7 +341,7 @@ async fn a_disk_that_takes_nothing_costs_nothing_while_memory_lasts() {
     fake.set(Mode::Fail(500, "InternalFailure"));
     let mut sent = daemon.send_numbered(150).await;
     let reason = until_degraded(&daemon, true).await;
-    assert!(reason.contains("cannot write to") && reason.contains("read-only"), "{reason}");
+    assert!(reason.contains("cannot use ") && reason.contains("read-only"), "{reason}");
     assert_eq!(daemon.snapshot().waiting.spool, 0);
     // X-Ray comes and goes while the disk stays as it is.
     fake.set(Mode::Take);
@@ -394,6 +395,44 @@ async fn a_disk_that_cannot_be_read_costs_what_is_on_it_and_nothing_else() {
     daemon.until("the rest", |snapshot| snapshot.totals.sent == 100).await;
     assert_all_arrived(&sent, &fake.documents());
     assert!(spool_files(directory.path()).iter().all(|name| name.ends_with(".damaged")));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_works_again_is_not_called_broken_although_nobody_needs_it() {
+    let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
+    let (daemon, failing) = start(&fake, &directory);
+    failing.read_only.store(true, SeqCst);
+    fake.set(Mode::Fail(500, "InternalFailure"));
+    daemon.send_numbered(50).await;
+    until_degraded(&daemon, true).await;
+    fake.set(Mode::Take);
+    daemon.until("all sent", |snapshot| snapshot.totals.sent == 50).await;
+    failing.read_only.store(false, SeqCst);
+    assert_eq!(until_degraded(&daemon, false).await, "");
+    daemon.stop().await;
+    assert_eq!(spool_files(directory.path()), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_somebody_deletes_is_made_anew() {
+    let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
+    fake.set(Mode::Fail(500, "InternalFailure"));
+    let (daemon, _) = start(&fake, &directory);
+    daemon.send_numbered(100).await;
+    daemon.until("the spool", |snapshot| snapshot.waiting.spool >= 50).await;
+    std::fs::remove_dir_all(directory.path().join("v1")).unwrap();
+    // The file that is open is written to until it is full; what is in it can still be read.
+    let padding = "x".repeat(50_000);
+    for number in 0..100 {
+        daemon.send(&format!("{{\"n\":{number},\"padding\":\"{padding}\"}}"));
+        daemon.until_received(101 + number).await;
+    }
+    daemon.until("a new spool", |_| !spool_files(directory.path()).is_empty()).await;
+    fake.set(Mode::Take);
+    let end = daemon.until("nothing to wait", |snapshot| snapshot.waiting.total() == 0).await;
+    assert_eq!(end.totals.sent + end.totals.dropped_total(), 200 + end.totals.recovered);
+    assert!(end.totals.sent > 50, "{end:?}");
     daemon.stop().await;
 }
 

@@ -39,6 +39,19 @@ async fn a_stopping_daemon_still_receives_until_its_senders_are_silent() {
 }
 
 #[tokio::test]
+async fn a_stop_waits_for_the_parts_of_a_batch_with_a_bad_document() {
+    let fake = FakeXRay::start().await;
+    fake.set(Mode::RefuseBatchWith("\"bad\"", 400));
+    let daemon = Daemon::beside(&fake);
+    daemon.send_numbered(39).await;
+    daemon.send("{\"id\":\"bad\"}");
+    daemon.until_received(40).await;
+    let report = daemon.stop().await;
+    let totals = &report.snapshot.totals;
+    assert_eq!((totals.sent, totals.refused_total(), report.dropped_at_stop()), (39, 1, 0));
+}
+
+#[tokio::test]
 async fn what_cannot_be_delivered_in_time_is_counted() {
     let fake = FakeXRay::start().await;
     fake.set(Mode::Hang);
