@@ -357,7 +357,9 @@ impl Events {
     pub fn spool_lost(&self, reason: DropReason, count: usize) {
         if let Some(more) = self.0.spool_lost_log.admit(Instant::now()) {
             let advice = match reason {
-                DropReason::SpoolFull => "; raise --spool-max-mb or see why X-Ray is away",
+                DropReason::SpoolFull => {
+                    "; the spool is full: raise --spool-max-mb, give it a larger disk, or see why X-Ray is away"
+                }
                 _ => "",
             };
             tracing::error!(

@@ -461,4 +461,18 @@ fn sync(disk: &dyn Disk, files: &[Arc<dyn DiskFile>], events: &Events) {
 }
 
 #[cfg(test)]
+mod clock_tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_goes_by_the_time_that_passed_whatever_the_systems_clock_does() {
+        let started_ms = 1_790_000_000_000;
+        let an_hour_ago = Instant::now().checked_sub(Duration::from_secs(3600)).unwrap();
+        let clock = Clock { started: an_hour_ago, started_ms };
+        let passed = clock.now_ms() - started_ms;
+        assert!((3_600_000..3_660_000).contains(&passed), "{passed}");
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -268,7 +268,7 @@ impl Log {
         let begin = begin_record(batch.ends(), batch.body(), now_ms);
         let bytes = record_bytes(batch.len(), batch.body_bytes());
         self.make_room(bytes + FIRST_RECORD)?;
-        let file_bytes = (self.max_bytes / FILES).max(FILE_MIN_BYTES);
+        let file_bytes = self.file_bytes();
         if !self.files.back().is_some_and(|last| self.writable && last.bytes + bytes <= file_bytes) {
             self.begin_file()?;
         }
@@ -289,6 +289,20 @@ impl Log {
         let unsynced = last.file.clone();
         self.changed(unsynced);
         Ok(Record { file, offset, documents })
+    }
+
+    /// How large files become: a part of what the log may have, or of what a small disk leaves it.
+    fn file_bytes(&self) -> u64 {
+        let (available, reserve) = self.space();
+        let room = self.bytes() + (available + self.freed).saturating_sub(reserve);
+        (self.max_bytes.min(room) / FILES).max(FILE_MIN_BYTES)
+    }
+
+    /// Bytes the disk has left, and how many of them are for others.
+    fn space(&self) -> (u64, u64) {
+        self.disk.space().map_or((u64::MAX / 4, 0), |space| {
+            (space.available, (space.total / FREE_PART).min(FREE_MAX_BYTES))
+        })
     }
 
     fn begin_file(&mut self) -> io::Result<()> {
@@ -329,10 +343,7 @@ impl Log {
         if bytes > self.max_bytes {
             return full("the batch is larger than the spool may be; raise --spool-max-mb");
         }
-        let space = self.disk.space();
-        let (available, reserve) = space.map_or((u64::MAX / 2, 0), |space| {
-            (space.available, (space.total / FREE_PART).min(FREE_MAX_BYTES))
-        });
+        let (available, reserve) = self.space();
         if available >= reserve + bytes {
             // The disk has taken back what was deleted, or need not have.
             self.freed = 0;
@@ -358,6 +369,8 @@ impl Log {
             self.delete(&waiting_name(number))?;
             let in_memory = self.in_memory(number);
             let oldest = self.files.pop_front().expect("it was there");
+            // Its space comes back even while somebody makes it durable.
+            let _ = oldest.file.truncate(0);
             self.freed += oldest.bytes;
             self.unsynced.retain(|file| !Arc::ptr_eq(file, &unsynced));
             self.returned.retain(|record| record.file != number);

@@ -13,8 +13,10 @@ pub(super) struct MemoryDisk {
     files: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
     /// Bytes that may still be written before the disk is full; negative: no limit.
     pub(super) room: Arc<AtomicI64>,
-    /// Bytes [`Disk::space`] says are left of a million; 0: it says nothing.
+    /// Bytes [`Disk::space`] says are left; 0: it says nothing.
     pub(super) available: AtomicU64,
+    /// Bytes it says there are, a million where this is 0.
+    pub(super) total: AtomicU64,
     /// Nothing can be read.
     pub(super) unreadable: Arc<AtomicBool>,
 }
@@ -50,6 +52,12 @@ impl MemoryDisk {
             .into_iter()
             .filter(|name| Path::new(name).extension() == Some("spool".as_ref()))
             .collect()
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = self.files.lock().expect("nobody panics with it");
+        files.values().map(|file| file.bytes.lock().expect("nobody panics with it").len() as u64).sum()
     }
 
     pub(super) fn copy(&self) -> Arc<Self> {
@@ -110,7 +118,11 @@ impl Disk for MemoryDisk {
     }
     fn space(&self) -> Option<Space> {
         let available = self.available.load(SeqCst);
-        (available > 0).then_some(Space { available, total: 1_000_000 })
+        let total = match self.total.load(SeqCst) {
+            0 => 1_000_000,
+            total => total,
+        };
+        (available > 0).then_some(Space { available, total })
     }
     fn is_volatile(&self) -> bool {
         false

@@ -276,6 +276,22 @@ fn a_tenth_of_the_disk_is_left_free_and_nothing_is_given_up_in_vain() {
 }
 
 #[test]
+fn on_a_small_disk_a_part_of_it_is_given_up_at_a_time() {
+    let disk = MemoryDisk::new();
+    let mut log = Log::open(disk.clone(), 512 << 20, 1).unwrap();
+    let large = one(&"y".repeat(100_000));
+    // Twenty million bytes are left at first.
+    disk.total.store(20_000_000, SeqCst);
+    let mut most = 0;
+    for _ in 0..400 {
+        disk.available.store(20_000_000 - disk.bytes(), SeqCst);
+        log.append(&large, NOW).unwrap();
+        most = lost(&log.take_notes()).iter().map(|(_, documents)| *documents).fold(most, usize::max);
+    }
+    assert!((1..20).contains(&most), "{most} of some 170 at once");
+}
+
+#[test]
 fn a_disk_that_others_filled_keeps_what_is_there() {
     let disk = MemoryDisk::new();
     let mut log = open(&disk);
