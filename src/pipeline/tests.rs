@@ -398,6 +398,49 @@ proptest! {
         prop_assert_eq!(delivered.len() as u64, snapshot.totals.sent);
     }
 
+    /// Whole batches against a model that knows only the three rules: fifty documents, a second, and the largest body.
+    #[test]
+    fn property_batches_are_those_of_a_simple_model(documents in proptest::collection::vec((0_u64..200, 1_usize..90_000), 1..300)) {
+        const LARGEST: usize = 1 << 20;
+        let mut pipeline = Pipeline::new(&settings(LARGEST * BODIES_IN_BUDGET));
+        let (start, mut millis) = (Instant::now(), 0);
+        let mut model: Vec<Vec<String>> = vec![vec![]];
+        let (mut opened, mut room_taken) = (0, 0);
+        let mut batches: Vec<Vec<String>> = Vec::new();
+        let mut take = |pipeline: &mut Pipeline, now| while let Next::Send(id, batch) = pipeline.next(now) {
+            batches.push(self::documents(&batch));
+            pipeline.complete(id, &ALL, now, now);
+        };
+        for (at, (pause, length)) in documents.into_iter().enumerate() {
+            millis += pause;
+            let now = start + Duration::from_millis(millis);
+            take(&mut pipeline, now);
+            let document = format!("{at}:{}", "x".repeat(length));
+            // Nothing in it has to be escaped: a quarter more is what the escaper wants to have at hand.
+            let needed = document.len() / 4 * 5 + 256;
+            let full = model.last().unwrap().len() == BATCH_DOCUMENTS_MAX;
+            if full || millis >= opened + 1000 || room_taken + needed > LARGEST {
+                model.push(vec![]);
+            }
+            if model.last().unwrap().is_empty() {
+                (opened, room_taken) = (millis, 27);
+            } else {
+                room_taken += 3;
+            }
+            room_taken += document.len();
+            model.last_mut().unwrap().push(document.clone());
+            let _ = offer(&mut pipeline, now, &document);
+        }
+        let end = start + Duration::from_millis(millis + 1000);
+        take(&mut pipeline, end);
+        model.retain(|batch| !batch.is_empty());
+        prop_assert_eq!(
+            batches.iter().map(Vec::len).collect::<Vec<_>>(),
+            model.iter().map(Vec::len).collect::<Vec<_>>()
+        );
+        prop_assert!(batches == model);
+    }
+
     /// The budget bounds what waits, whatever the documents grow to when they are escaped.
     #[test]
     fn property_the_budget_is_kept(lengths in proptest::collection::vec(1_usize..60_000, 1..200), budget in 500_000_usize..2_000_000) {

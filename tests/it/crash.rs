@@ -3,17 +3,11 @@
 //!
 //! `XRAYD_CRASH_RUNS=100 cargo test --release --test it crash -- --nocapture` prints a line for each run.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a steady rate and a random moment are a matter of time, not of events; a setting of the test comes from its environment"
-)]
+#![expect(clippy::disallowed_methods, reason = "settings of the test come from its environment")]
 
 use crate::support::process::Process;
-use crate::support::{FakeXRay, HEADER, Mode, PATIENCE, numbered, sigv4};
+use crate::support::{FakeXRay, Load, Mode, PATIENCE, numbered, sigv4};
 use std::collections::HashMap;
-use std::net::UdpSocket;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A document may be in memory alone for so long: a second in the open batch, a second until a closed one that was
@@ -33,29 +27,11 @@ fn start(fake: &FakeXRay, directory: &std::path::Path) -> Process {
     Process::start(&format!("-o -n {region} --endpoint {url} --spool {directory}"))
 }
 
-/// Sends documents until told to stop; returns when each was sent.
-fn send(to: String, rate: u32, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<Vec<Instant>> {
-    std::thread::spawn(move || {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let began = Instant::now();
-        let mut times: Vec<Instant> = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            times.push(Instant::now());
-            // Once the daemon is gone the kernel says so; those documents were sent after the end.
-            let _ = socket.send_to(&[HEADER, numbered(times.len() - 1).as_bytes()].concat(), &to);
-            let next = began + Duration::from_secs(1) * u32::try_from(times.len()).unwrap() / rate;
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        }
-        times
-    })
-}
-
 async fn run(random: &mut fastrand::Rng, mode: Mode) -> Run {
     let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
     let daemon = start(&fake, directory.path());
-    let stop = Arc::new(AtomicBool::new(false));
     let rate = *random.choice(&[20, 300, 3000]).unwrap();
-    let sender = send(daemon.udp.clone(), rate, stop.clone());
+    let load = Load::start(&daemon.udp, rate, numbered);
     // X-Ray is well for a while, and then as this run wants it; the end comes at a random moment of either.
     tokio::time::sleep(Duration::from_millis(random.u64(0..700))).await;
     fake.set(mode);
@@ -63,8 +39,7 @@ async fn run(random: &mut fastrand::Rng, mode: Mode) -> Run {
     daemon.signal("KILL");
     let killed = Instant::now();
     assert_eq!(daemon.exit_code(), None, "killed by the signal");
-    stop.store(true, Ordering::Relaxed);
-    let mut times = sender.join().unwrap();
+    let mut times = load.stop();
     times.retain(|time| *time < killed);
 
     fake.set(Mode::Take);

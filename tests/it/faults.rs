@@ -1,50 +1,15 @@
 //! X-Ray fails in every way it can, each for a while under load: at the end no document is missing, and every one
 //! that came twice is counted as a possible duplicate.
 
-#![expect(clippy::disallowed_methods, reason = "a steady rate is a matter of time, not of events")]
-
-use crate::support::{Daemon, FakeXRay, HEADER, Judge, Mode, config, numbered};
+use crate::support::{Daemon, FakeXRay, Judge, Load, Mode, config, numbered};
 use std::collections::HashMap;
-use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use xrayd::pipeline::Snapshot;
 use xrayd::spool::Settings;
 
 /// Documents a second.
 const RATE: u32 = 1000;
-
-/// Sends numbered documents at a steady rate until told to stop, and says how many.
-struct Load {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<usize>,
-}
-
-impl Load {
-    fn on(daemon: &Daemon) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (to, stopped) = (daemon.udp, stop.clone());
-        let thread = std::thread::spawn(move || {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            let began = Instant::now();
-            let mut sent = 0_u32;
-            while !stopped.load(Ordering::Relaxed) {
-                socket.send_to(&[HEADER, numbered(sent as usize).as_bytes()].concat(), to).unwrap();
-                sent += 1;
-                // A steady rate is a matter of time, whatever there is to wait for.
-                std::thread::sleep((began + Duration::from_secs(1) * sent / RATE) - Instant::now());
-            }
-            sent as usize
-        });
-        Self { stop, thread }
-    }
-
-    fn stop(self) -> usize {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
-}
 
 /// Runs a load through a time of each mode, with X-Ray well for a moment between them.
 async fn through(modes: &[Mode], each: Duration) {
@@ -52,7 +17,7 @@ async fn through(modes: &[Mode], each: Duration) {
     let mut config = config("", &fake.url());
     config.spool = Some(Settings::in_directory(directory.path(), 64 << 20));
     let daemon = Daemon::start(config);
-    let load = Load::on(&daemon);
+    let load = Load::start(&daemon.udp.to_string(), RATE, numbered);
     for mode in modes {
         fake.set(mode.clone());
         tokio::time::sleep(each).await;
@@ -60,7 +25,7 @@ async fn through(modes: &[Mode], each: Duration) {
         let sent = daemon.snapshot().totals.sent;
         daemon.until("X-Ray to take documents again", |snapshot| snapshot.totals.sent > sent).await;
     }
-    let sent = load.stop();
+    let sent = load.stop().len();
     let received = daemon.until_received(sent as u64).await;
     assert_eq!(received.totals.received_total(), sent as u64, "the test's own datagrams are all there");
     let done = |snapshot: &Snapshot| snapshot.waiting.total() == 0;
@@ -127,7 +92,7 @@ async fn a_connection_that_is_refused() {
     let mut config = config("", &fake.url());
     config.spool = Some(Settings::in_directory(directory.path(), 64 << 20));
     let daemon = Daemon::start(config);
-    let load = Load::on(&daemon);
+    let load = Load::start(&daemon.udp.to_string(), RATE, numbered);
     let address = fake.address;
     fake.until_documents(500).await;
     drop(fake);
@@ -135,7 +100,7 @@ async fn a_connection_that_is_refused() {
     let before = daemon.snapshot().totals.sent;
     let fake = FakeXRay::start_at(address).await;
     daemon.until("X-Ray to take documents again", |snapshot| snapshot.totals.sent > before).await;
-    let sent = load.stop() as u64;
+    let sent = load.stop().len() as u64;
     let end = daemon.until("all sent", |snapshot| snapshot.totals.sent == sent).await;
     assert_eq!(fake.documents_len() as u64, sent - before);
     assert_eq!(end.totals.duplicates_possible, 0);

@@ -1,50 +1,20 @@
 //! One daemon replaces another under load.
 
-#![expect(clippy::disallowed_methods, reason = "a steady rate is a matter of time, not of events")]
+#![expect(clippy::disallowed_methods, reason = "how long nobody listens is a matter of time")]
 
 use crate::support::process::{Process, xrayd};
-use crate::support::{FakeXRay, HEADER, Mode, assert_all_arrived, numbered, sigv4};
+use crate::support::{FakeXRay, Load, Mode, assert_all_arrived, numbered, sigv4};
 use command_fds::{CommandFdExt, FdMapping};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Documents a second.
 const RATE: u32 = 1000;
 
-/// An application: sends documents until told to stop, and knows when it sent each.
-struct Application {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Vec<Instant>>,
-}
-
-impl Application {
-    fn beside(daemon: &str, first: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (to, stopped) = (daemon.to_owned(), stop.clone());
-        let thread = std::thread::spawn(move || {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            let (began, mut times) = (Instant::now(), Vec::new());
-            while !stopped.load(Ordering::Relaxed) {
-                let document = numbered(first + times.len());
-                times.push(Instant::now());
-                // As SDKs do: nobody there is no reason to fail.
-                let _ = socket.send_to(&[HEADER, document.as_bytes()].concat(), &to);
-                let next = began + Duration::from_secs(1) * u32::try_from(times.len()).unwrap() / RATE;
-                std::thread::sleep(next.saturating_duration_since(Instant::now()));
-            }
-            times
-        });
-        Self { stop, thread }
-    }
-
-    fn stop(self) -> Vec<Instant> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
+fn application(daemon: &str, first: usize) -> Load {
+    Load::start(daemon, RATE, move |number| numbered(first + number))
 }
 
 fn arguments(fake: &FakeXRay, directory: &Path) -> String {
@@ -64,7 +34,7 @@ async fn stop_then_start_loses_what_is_sent_while_nobody_listens_and_nothing_els
     for mode in [Mode::Take, Mode::Fail(500, "InternalFailure")] {
         let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
         let old = Process::start(&arguments(&fake, directory.path()));
-        let application = Application::beside(&old.udp, 0);
+        let application = application(&old.udp, 0);
         fake.until_documents(200).await;
         fake.set(mode);
         let (udp, tcp) = (old.udp.clone(), old.tcp.clone());
@@ -133,7 +103,7 @@ async fn with_sockets_that_stay_open_a_restart_loses_nothing() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let arguments = format!("{} --linger 1", arguments(&fake, directory.path()));
-    let application = Application::beside(&udp.local_addr().unwrap().to_string(), 0);
+    let application = application(&udp.local_addr().unwrap().to_string(), 0);
     for _ in 0..2 {
         let daemon = start_with_sockets((&udp, &tcp), &arguments);
         let count = fake.documents_len();
@@ -155,11 +125,11 @@ async fn with_sockets_that_stay_open_a_restart_loses_nothing() {
 async fn a_new_one_beside_the_old_one_loses_nothing() {
     let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
     let old = Process::start(&arguments(&fake, directory.path()));
-    let first = Application::beside(&old.udp, 0);
+    let first = application(&old.udp, 0);
     fake.until_documents(200).await;
     fake.set(Mode::Fail(500, "InternalFailure"));
     let new = Process::start(&arguments(&fake, directory.path()));
-    let second = Application::beside(&new.udp, 1_000_000);
+    let second = application(&new.udp, 1_000_000);
     let mut sent: Vec<_> = (0..first.stop().len()).map(numbered).collect();
     old.signal("TERM");
     assert_eq!(old.exit_code(), Some(0));

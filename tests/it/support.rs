@@ -4,6 +4,7 @@
 mod shared;
 
 pub use shared::fake_xray::{FakeXRay, Judge, Mode, PATIENCE, rules};
+pub use shared::load::Load;
 pub use shared::{process, sigv4};
 
 use aws_credential_types::Credentials;

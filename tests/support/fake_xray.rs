@@ -199,10 +199,10 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     if target == "/TraceSegments" && status == 200 && !matches!(mode, Mode::Html(_)) {
         let body: Value = serde_json::from_slice(&body).expect("bodies are JSON");
         let unprocessed = answer["UnprocessedTraceSegments"].as_array().into_iter().flatten();
-        let unprocessed: Vec<_> = unprocessed.filter_map(|entry| entry["Id"].as_str()).collect();
+        let unprocessed: Vec<_> = unprocessed.map(|entry| format!("\"id\":{}", entry["Id"])).collect();
         let documents =
             body["TraceSegmentDocuments"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let taken = documents.filter(|document| !unprocessed.iter().any(|id| document.contains(id)));
+        let taken = documents.filter(|document| !unprocessed.iter().any(|id| document.contains(id.as_str())));
         inner.arrived.lock().unwrap().extend(taken.map(str::to_owned));
     }
     inner.seen.send_modify(|seen| {
