@@ -6,6 +6,7 @@
 //! - [`udp`] and [`api`] are the edges: datagrams from SDKs, requests on the TCP port.
 //! - [`pipeline`] makes request bodies of documents and keeps the ledger; [`sink`] sends them; [`aws`] is how.
 //! - [`spool`] keeps on disk what X-Ray does not take.
+//! - [`query`] reads X-Ray's filter expressions.
 //! - [`segment`] is pure: bytes in, values out.
 //! - [`address`], [`emit`], [`events`], [`log`] and [`shutdown`] are leaves that anyone may use.
 //!
@@ -21,6 +22,7 @@ pub mod emit;
 pub mod events;
 pub mod log;
 pub mod pipeline;
+pub mod query;
 pub mod segment;
 pub mod shutdown;
 pub mod sink;

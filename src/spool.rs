@@ -6,6 +6,8 @@
 //! second against a loss of power.
 
 mod disk;
+#[cfg(unix)]
+mod folder;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod log;
@@ -24,7 +26,9 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
-pub use disk::{Disk, DiskFile, Folder, Lock, Space};
+pub use disk::{Disk, DiskFile, Lock, Space};
+#[cfg(unix)]
+pub use folder::Folder;
 
 /// Smallest spool that makes sense: a few of the largest batches.
 pub const MIN_BYTES: u64 = 16 * 1024 * 1024;
@@ -70,6 +74,7 @@ pub struct Settings {
 
 impl Settings {
     /// A spool in a folder of this directory, which is made when it is not there.
+    #[cfg(unix)]
     pub fn in_directory(directory: &Path, max_bytes: u64) -> Self {
         Self { disk: Arc::new(Folder::in_directory(directory)), max_bytes }
     }

@@ -62,6 +62,12 @@ fn segment_is_pure() {
 }
 
 #[test]
+fn query_is_pure() {
+    let words = ["tokio", "std::time", "std::fs", "std::net", "std::io", "tracing", "aws_", "crate::"];
+    forbid(&["query"], &["query/filter/tests"], &words, "query asks nobody but the trace it is given");
+}
+
+#[test]
 fn only_three_rooms_know_aws() {
     let except = ["aws", "sink/xray", "api/proxy"];
     forbid(
@@ -84,7 +90,7 @@ fn only_config_and_address_read_the_environment() {
 
 #[test]
 fn only_the_spool_and_those_who_read_settings_look_at_files() {
-    let except = ["config", "log", "aws/region", "verbs/send", "spool/disk", "spool/tests"];
+    let except = ["config", "log", "aws/region", "verbs/send", "spool/folder", "spool/tests"];
     forbid(&[], &except, &["std::fs", "fs::File", "OpenOptions"], "documents are on disk in the spool alone");
 }
 

@@ -211,8 +211,11 @@ impl Found {
     fn spool(&self) -> Result<Option<spool::Settings>, ConfigError> {
         const MIB: u64 = 1024 * 1024;
         let max_bytes = self.number("spool-max-mb", spool::MIN_BYTES / MIB..=MIB)? * MIB;
-        let directory = self.text("spool");
-        Ok(directory.map(|directory| spool::Settings::in_directory(Path::new(&directory), max_bytes)))
+        let Some(directory) = self.text("spool") else { return Ok(None) };
+        #[cfg(unix)]
+        return Ok(Some(spool::Settings::in_directory(Path::new(&directory), max_bytes)));
+        #[cfg(not(unix))]
+        Err(self.bad("spool", format!("cannot be used for {max_bytes} bytes: a spool needs a Unix system")))
     }
 
     fn budget(&self, available: Option<u64>) -> Result<usize, ConfigError> {

@@ -1,5 +1,7 @@
 //! A disk in memory, which fails on command, for tests and fuzzing.
 
+#![cfg_attr(fuzzing, allow(dead_code, reason = "the tests use more of it"))]
+
 use super::disk::{Disk, DiskFile, Lock, Space};
 use std::collections::BTreeMap;
 use std::io;

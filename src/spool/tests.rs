@@ -1,7 +1,8 @@
 //! The log against a simple model of it on a disk that lives in memory, fails on command and can be cut anywhere;
 //! and the folder on a real disk.
 
-use super::disk::{Disk, DiskFile, Folder, Lock};
+use super::disk::{Disk, DiskFile, Lock};
+use super::folder::Folder;
 use super::log::{Log, Note};
 use super::memory::MemoryDisk;
 use super::record::{FIRST_RECORD, record_bytes};
@@ -617,6 +618,25 @@ mod folder {
         symlink(elsewhere.path(), directory.path().join("v1")).unwrap();
         let error = Folder::in_directory(directory.path()).lock().unwrap_err();
         assert!(error.to_string().ends_with("v1 is not a directory"), "{error}");
+    }
+
+    /// Somebody who may change the folder above puts a link where ours was.
+    #[test]
+    fn a_folder_that_is_swapped_while_it_is_used_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("0000000000000001.spool"), "content").unwrap();
+        let folder = Folder::in_directory(directory.path());
+        let _lock = folder.lock().unwrap();
+        let mut log = Log::open(Arc::new(folder), 64 << 20, 1).unwrap();
+        log.append(&one("document"), NOW).unwrap();
+        std::fs::rename(directory.path().join("v1"), directory.path().join("moved")).unwrap();
+        symlink(elsewhere.path(), directory.path().join("v1")).unwrap();
+        log.append(&one("another"), NOW).unwrap();
+        assert_eq!(drain(&mut log), ["document", "another"]);
+        assert_eq!(std::fs::read_dir(directory.path().join("moved")).unwrap().count(), 1, "the lock file");
+        let content = std::fs::read_to_string(elsewhere.path().join("0000000000000001.spool")).unwrap();
+        assert_eq!(content, "content");
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! Asking for traces: X-Ray's filter expressions.
+
+pub mod filter;
