@@ -48,6 +48,7 @@ struct State {
     failing: Said,
     spool: Said,
     spool_log: LogLimit,
+    spool_works_log: LogLimit,
     spool_lost_log: LogLimit,
     spool_sync_log: LogLimit,
     spool_file_log: LogLimit,
@@ -107,6 +108,7 @@ impl Default for Events {
             failing: Said::default(),
             spool: Said::default(),
             spool_log: LogLimit::default(),
+            spool_works_log: LogLimit::default(),
             spool_lost_log: LogLimit::default(),
             spool_sync_log: LogLimit::default(),
             spool_file_log: LogLimit::default(),
@@ -317,20 +319,20 @@ impl Events {
         }
     }
 
-    /// A batch could not be written to disk; it stays in memory.
+    /// The disk did not do what it was asked. What was to be written stays in memory, what was to be read on disk.
     pub fn spool_failed(&self, directory: &str, error: &std::io::Error) {
         self.0.spool_errors.fetch_add(1, Relaxed);
         self.0.spool.changed(&format!("cannot use {directory}: {error}"), Instant::now());
         if let Some(more) = self.0.spool_log.admit(Instant::now()) {
-            tracing::error!(directory, %error, more, "the spool cannot be written or read; documents wait in memory");
+            tracing::error!(directory, %error, more, "the spool's disk fails; documents wait where they are");
         }
     }
 
-    /// A batch is on disk.
+    /// The disk did what it was asked.
     pub fn spool_written(&self, bytes: u64) {
         self.spool_bytes(bytes);
-        if self.0.spool.cleared() {
-            tracing::info!("the spool takes documents again");
+        if self.0.spool.cleared() && self.0.spool_works_log.admit(Instant::now()).is_some() {
+            tracing::info!("the spool works again");
         }
     }
 

@@ -5,7 +5,9 @@
 mod escape;
 mod header;
 mod identity;
+mod lenient;
 
 pub use escape::{ESCAPED_BYTE_MAX, Escaped, append_escaped, append_escaped_portable, escaped_len_max};
 pub use header::{Datagram, DatagramError};
 pub use identity::{Identity, identify};
+pub use lenient::parse_lenient;

@@ -16,7 +16,7 @@ mod memory;
 mod record;
 
 use crate::events::Events;
-use crate::pipeline::{Batch, DiskCan, Shared, Written};
+use crate::pipeline::{Batch, DiskCan, DropReason, Shared, Written};
 use log::{Log, Note, ReadError, Taken};
 use std::io;
 use std::path::Path;
@@ -45,7 +45,7 @@ const OPEN_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two tries with a disk that takes nothing.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A disk that cannot be read is asked again, this long for each file before the file is given up.
+/// A disk from which nothing can be read for this long has lost the file that was asked for.
 const READ_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time between two such tries.
@@ -258,8 +258,12 @@ impl Keeper {
                 let written = self.write(&mut log, work.write);
                 if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
                     let next = log.forget();
-                    self.pipeline.spool_closed();
+                    let left = self.pipeline.spool_closed();
+                    self.pipeline.spool_lost(DropReason::SpoolDamaged, left);
                     self.tell(&mut log);
+                    let place = self.settings.disk.place();
+                    self.events
+                        .spool_unavailable(&format!("{place}: somebody has deleted it; making it anew"));
                     return Some(next);
                 }
                 pauses.after_write(written.map_err(drop), WRITE_INTERVAL);
@@ -293,6 +297,9 @@ impl Keeper {
                 log.released(record);
             }
             let done = rest.write.is_empty() || self.write(log, rest.write).is_err();
+            if done {
+                log.forget_deleted();
+            }
             self.tell(log);
             if done {
                 return;
@@ -345,7 +352,9 @@ impl Keeper {
             Ok(None) => return Some(READ_INTERVAL),
             Ok(Some(None)) => {}
             Ok(Some(Some(Taken { record, body, ends }))) => {
-                *unread = None;
+                if unread.take().is_some() {
+                    self.events.spool_written(log.bytes());
+                }
                 if let Err(error) = self.pipeline.offer_spooled(Instant::now(), body, ends, record) {
                     log.unreadable(record, &error);
                 }
@@ -355,6 +364,9 @@ impl Keeper {
                 if unread.get_or_insert_with(Instant::now).elapsed() >= READ_PATIENCE {
                     log.give_up_reading(file, &error);
                     *unread = None;
+                    if log.probe().is_ok() {
+                        self.events.spool_written(log.bytes());
+                    }
                 }
                 return Some(READ_AGAIN_INTERVAL);
             }

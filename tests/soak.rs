@@ -1,7 +1,7 @@
 //! Steady load with an outage in the middle: memory and open files stay flat, and the ledger is exact.
 //!
 //! `XRAYD_SOAK_MINUTES=120 XRAYD_SOAK_RATE=2000 cargo test --release --test soak -- --ignored --nocapture` for hours;
-//! `.ci/run` takes two minutes.
+//! `.ci/run` takes one minute.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(unreachable_pub, reason = "modules of one test program; `pub` says what other modules use")]

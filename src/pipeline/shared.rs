@@ -145,7 +145,7 @@ impl Shared {
         self.0.changed.notified().await;
     }
 
-    /// Returns when nothing waits of what was closed until this call; or, with a spool that outlives this run, when
+    /// Returns when nothing waits of what was closed until this call, and nothing on disk; or, with a spool that outlives this run, when
     /// all of that is on disk and X-Ray was asked once more in vain.
     pub async fn settled(&self, spool_outlives: bool) -> Settled {
         let (last, began) = {
@@ -220,9 +220,10 @@ impl Shared {
         self.with(|pipeline| pipeline.not_spooled(number));
     }
 
-    /// The spool is gone, with what only it had. That has to be counted with [`Shared::spool_lost`].
-    pub fn spool_closed(&self) {
-        self.with(Pipeline::spool_closed);
+    /// The spool is gone, with what only it had. That has to be counted with [`Shared::spool_lost`], and so have the
+    /// documents whose number this returns: they were left to the spool in these moments.
+    pub fn spool_closed(&self) -> usize {
+        self.with(Pipeline::spool_closed)
     }
 
     /// The disk has lost or given up documents that nothing else has.

@@ -242,9 +242,19 @@ impl Pipeline {
         self.totals.recovered += documents;
     }
 
-    /// The spool is gone, with what only it had.
-    pub fn spool_closed(&mut self) {
+    /// The spool is gone, with what only it had; what is in memory has to be written to the next one. Returns how many
+    /// documents were left to the spool in these moments, which are gone as well.
+    pub fn spool_closed(&mut self) -> usize {
         self.spooling.on = false;
+        self.spooling.parts.clear();
+        self.spooling.finished.clear();
+        let released = std::mem::take(&mut self.spooling.released);
+        self.retry.extend(self.spooling.read.drain(..));
+        for batch in self.in_memory() {
+            batch.record = None;
+            batch.writing = false;
+        }
+        released.iter().map(|record| record.documents as usize).sum()
     }
 
     /// The disk has lost or given up documents that nothing else has.

@@ -1,10 +1,10 @@
 //! The two ids of a document, read only when a person or X-Ray asks for them: to say which trace a refused
 //! document belongs to, and to find the document an unprocessed entry names.
 
-use serde::Deserialize;
+use super::lenient::parse_lenient;
 
 /// Ids of one segment document, as written.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Segment id, 16 hex digits as a rule.
     pub id: Option<String>,
@@ -12,14 +12,19 @@ pub struct Identity {
     pub trace_id: Option<String>,
 }
 
-/// Reads the ids of a document. A document that is no strict JSON (X-Ray SDKs do send `NaN`) is searched for
-/// the first `"id"` and `"trace_id"` instead, as the official daemon does
-/// (`aws/aws-xray-daemon`, `pkg/processor/batchprocessor.go`, `segIdRegexp`).
+/// Reads the ids of a document. What cannot be read at all is searched for the first `"id"` and `"trace_id"` instead, as
+/// the official daemon does (`aws/aws-xray-daemon`, `pkg/processor/batchprocessor.go`, `segIdRegexp`).
 pub fn identify(document: &str) -> Identity {
-    serde_json::from_str(document).unwrap_or_else(|_| Identity {
-        id: first_string(document, "\"id\""),
-        trace_id: first_string(document, "\"trace_id\""),
-    })
+    match parse_lenient(document.as_bytes()) {
+        Ok(read) => {
+            let text = |key: &str| read.get(key)?.as_str().map(str::to_owned);
+            Identity { id: text("id"), trace_id: text("trace_id") }
+        }
+        Err(_) => Identity {
+            id: first_string(document, "\"id\""),
+            trace_id: first_string(document, "\"trace_id\""),
+        },
+    }
 }
 
 fn first_string(document: &str, key: &str) -> Option<String> {
@@ -50,6 +55,8 @@ mod tests {
     #[test]
     fn searches_documents_that_are_not_strict_json() {
         check(r#"{"id": "a", "trace_id" : "t", "metadata": {"x": NaN}}"#, Some("a"), Some("t"));
+        check(r#"{"subsegments":[{"id":"child"}],"x":NaN,"id":"own"}"#, Some("own"), None);
+        check(r#"{"id": "a", "trace_id" : "t", "metadata": {"x": cut"#, Some("a"), Some("t"));
     }
 
     #[test]
@@ -57,5 +64,6 @@ mod tests {
         check("T1SCgYKBA==", None, None);
         check(r#"{"id": NaN}"#, None, None);
         check("\"id\"", None, None);
+        check(r#"["a", "t"]"#, None, None);
     }
 }

@@ -81,6 +81,11 @@ pub trait DiskFile: Send + Sync + Debug {
     fn is_empty(&self) -> io::Result<bool> {
         self.len().map(|length| length == 0)
     }
+    /// Whether it still has a name, so that the next run finds it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn is_linked(&self) -> io::Result<bool>;
     /// Fills the whole buffer.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -154,6 +154,10 @@ impl Disk for Folder {
 impl DiskFile for File {
     fn len(&self) -> io::Result<u64> {
         self.metadata().map(|found| found.len())
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        self.metadata().map(|found| found.nlink() > 0)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {

@@ -81,6 +81,8 @@ pub(super) struct Log {
     first_own: u64,
     /// Bytes of deleted files the disk may not have taken back yet.
     freed: u64,
+    /// Bytes the disk had left when it was asked last, less what was written since.
+    seen: u64,
     /// Damaged files and their sizes, oldest first.
     aside: VecDeque<(String, u64)>,
     /// Records whose documents are in memory too.
@@ -137,7 +139,12 @@ impl Log {
     pub(super) fn open(disk: Arc<dyn Disk>, max_bytes: u64, first_number: u64) -> io::Result<Self> {
         let names = disk.names()?;
         let numbered = |suffix: &str| {
-            let numbers = names.iter().filter_map(|name| name.strip_suffix(suffix)?.parse::<u64>().ok());
+            let number = |name: &String| name.strip_suffix(suffix)?.parse::<u64>().ok();
+            // Only names as they are given here: two spellings of a number would be one file twice.
+            let ours = |(name, number): (&String, u64)| {
+                (number < u64::MAX && *name == format!("{number:016}{suffix}")).then_some(number)
+            };
+            let numbers = names.iter().filter_map(|name| ours((name, number(name)?)));
             let mut numbers: Vec<_> = numbers.collect();
             numbers.sort_unstable();
             numbers
@@ -152,6 +159,7 @@ impl Log {
             next_number,
             first_own: next_number,
             freed: 0,
+            seen: 0,
             aside: VecDeque::new(),
             held: HashSet::new(),
             returned: VecDeque::new(),
@@ -245,9 +253,22 @@ impl Log {
         self.next_number
     }
 
+    /// At the end of a run: what is in files that somebody deleted is lost with it.
+    pub(super) fn forget_deleted(&mut self) {
+        let (there, deleted): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.files).into_iter().partition(is_found);
+        self.files = there;
+        let lost = deleted.iter().map(|file| file.waiting.saturating_sub(self.in_memory(file.number))).sum();
+        self.lost(DropReason::SpoolDamaged, lost);
+    }
+
     /// Writes and deletes a few bytes, to see whether the disk takes any.
     pub(super) fn probe(&mut self) -> io::Result<()> {
-        self.make_room(PROBE.len() as u64)?;
+        let (available, reserve) = self.space();
+        // Nothing is given up for it.
+        if available + self.freed + self.bytes() < reserve + PROBE.len() as u64 {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "less than a tenth of the disk is free"));
+        }
         self.delete(PROBE_NAME)?;
         let file = self.disk.create(PROBE_NAME)?;
         let written = file.write_all_at(PROBE, 0);
@@ -269,7 +290,8 @@ impl Log {
         let bytes = record_bytes(batch.len(), batch.body_bytes());
         self.make_room(bytes + FIRST_RECORD)?;
         let file_bytes = self.file_bytes();
-        if !self.files.back().is_some_and(|last| self.writable && last.bytes + bytes <= file_bytes) {
+        let takes = |last: &LogFile| last.bytes + bytes <= file_bytes && !last.damaged && is_found(last);
+        if !(self.writable && self.files.back().is_some_and(takes)) {
             self.begin_file()?;
         }
         let last = self.files.back_mut().expect("begun just now");
@@ -284,6 +306,7 @@ impl Log {
             return Err(error);
         }
         last.bytes += bytes;
+        self.seen = self.seen.saturating_sub(bytes);
         last.waiting += batch.len() as u64;
         let (file, documents) = (last.number, u32::try_from(batch.len()).expect("at most 50"));
         let unsynced = last.file.clone();
@@ -344,10 +367,9 @@ impl Log {
             return full("the batch is larger than the spool may be; raise --spool-max-mb");
         }
         let (available, reserve) = self.space();
-        if available >= reserve + bytes {
-            // The disk has taken back what was deleted, or need not have.
-            self.freed = 0;
-        }
+        // What the disk has more than it should is what it has taken back meanwhile.
+        self.freed = self.freed.saturating_sub(available.saturating_sub(self.seen));
+        self.seen = available;
         loop {
             let (used, free) = (self.bytes(), available + self.freed);
             if used + bytes <= self.max_bytes && free >= reserve + bytes {
@@ -583,6 +605,11 @@ impl Log {
             let _ = self.disk.remove(&name);
         }
     }
+}
+
+/// Whether the next run will find a file. One that cannot be asked is there as far as is known.
+fn is_found(file: &LogFile) -> bool {
+    file.file.is_linked().unwrap_or(true)
 }
 
 fn documents_of<'a>(records: impl IntoIterator<Item = &'a Record>, number: u64) -> u64 {

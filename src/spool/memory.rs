@@ -28,6 +28,7 @@ pub(super) struct MemoryFile {
     bytes: Mutex<Vec<u8>>,
     room: Arc<AtomicI64>,
     unreadable: Arc<AtomicBool>,
+    linked: AtomicBool,
 }
 
 impl MemoryDisk {
@@ -66,8 +67,12 @@ impl MemoryDisk {
         let copy = Self::new();
         for (name, file) in &*self.files.lock().expect("nobody panics with it") {
             let bytes = Mutex::new(file.bytes.lock().expect("nobody panics with it").clone());
-            let file =
-                Arc::new(MemoryFile { bytes, room: copy.room.clone(), unreadable: copy.unreadable.clone() });
+            let file = Arc::new(MemoryFile {
+                bytes,
+                room: copy.room.clone(),
+                unreadable: copy.unreadable.clone(),
+                linked: AtomicBool::new(true),
+            });
             copy.files.lock().expect("nobody panics with it").insert(name.clone(), file);
         }
         copy
@@ -93,6 +98,7 @@ impl Disk for MemoryDisk {
             bytes: Mutex::default(),
             room: self.room.clone(),
             unreadable: self.unreadable.clone(),
+            linked: AtomicBool::new(true),
         });
         self.files.lock().expect("nobody panics with it").insert(name.to_owned(), file.clone());
         Ok(file)
@@ -108,12 +114,9 @@ impl Disk for MemoryDisk {
         Ok(())
     }
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.files
-            .lock()
-            .expect("nobody panics with it")
-            .remove(name)
-            .map(|_| ())
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        let removed = self.files.lock().expect("nobody panics with it").remove(name);
+        removed.ok_or(io::ErrorKind::NotFound)?.linked.store(false, SeqCst);
+        Ok(())
     }
     fn sync(&self) -> io::Result<()> {
         Ok(())
@@ -137,6 +140,9 @@ impl Disk for MemoryDisk {
 impl DiskFile for MemoryFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.bytes.lock().expect("nobody panics with it").len() as u64)
+    }
+    fn is_linked(&self) -> io::Result<bool> {
+        Ok(self.linked.load(SeqCst))
     }
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         if self.unreadable.load(SeqCst) {

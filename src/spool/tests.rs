@@ -292,6 +292,65 @@ fn on_a_small_disk_a_part_of_it_is_given_up_at_a_time() {
     assert!((1..20).contains(&most), "{most} of some 170 at once");
 }
 
+/// With bodies of all sizes, and a disk that takes deleted space back at once.
+#[test]
+fn the_part_of_the_disk_that_is_for_others_is_left_to_them() {
+    let disk = MemoryDisk::new();
+    disk.total.store(60_000_000, SeqCst);
+    let mut log = Log::open(disk.clone(), 512 << 20, 1).unwrap();
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..300 {
+        disk.available.store(60_000_000 - disk.bytes(), SeqCst);
+        log.append(&one(&"y".repeat(random.usize(20_000..3_200_000))), NOW).unwrap();
+        assert!(disk.bytes() <= 54_000_000, "{}", disk.bytes());
+    }
+}
+
+#[test]
+fn looking_whether_the_disk_works_gives_nothing_up() {
+    let disk = MemoryDisk::new();
+    let mut log = Log::open(disk.clone(), 4 << 20, 1).unwrap();
+    for _ in 0..40 {
+        log.append(&one(&"y".repeat(100_000)), NOW).unwrap();
+    }
+    log.take_notes();
+    let waiting = log.waiting();
+    log.probe().unwrap();
+    disk.total.store(60_000_000, SeqCst);
+    disk.available.store(1_000_000, SeqCst);
+    log.probe().unwrap_err();
+    assert_eq!((log.waiting(), log.take_notes()), (waiting, vec![]));
+    assert!(!disk.names().unwrap().contains(&"probe".to_owned()));
+}
+
+#[test]
+fn nothing_is_added_to_a_damaged_file() {
+    let disk = MemoryDisk::new();
+    open(&disk).append(&batch(&["a".to_owned(), "b".to_owned()]), NOW).unwrap();
+    let mut log = open(&disk);
+    log.append(&one("c"), NOW).unwrap();
+    let (under_way, _) = take(&mut log, NOW).unwrap();
+    disk.unreadable.store(true, SeqCst);
+    let error = log.next(NOW).unwrap_err();
+    log.give_up_reading(error.file, &error.error);
+    disk.unreadable.store(false, SeqCst);
+    let added = log.append(&one("d"), NOW).unwrap();
+    assert_ne!(added.file, under_way.file);
+}
+
+#[test]
+fn two_spellings_of_a_number_are_not_one_file_twice() {
+    let disk = MemoryDisk::new();
+    open(&disk).append(&one("document"), NOW).unwrap();
+    for name in ["1.spool", "+1.spool", "18446744073709551615.spool"] {
+        disk.create(name).unwrap();
+    }
+    let mut log = open(&disk);
+    assert_eq!(log.waiting(), 1);
+    log.append(&one("another"), NOW).unwrap();
+    assert_eq!(drain(&mut log), ["document", "another"]);
+}
+
 #[test]
 fn a_disk_that_others_filled_keeps_what_is_there() {
     let disk = MemoryDisk::new();

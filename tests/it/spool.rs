@@ -85,6 +85,9 @@ impl DiskFile for FailingFile {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }
+    fn is_linked(&self) -> io::Result<bool> {
+        self.0.is_linked()
+    }
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         if self.1.unreadable.load(SeqCst) {
             return Err(io::Error::other("input/output error, as the test asked"));
@@ -415,24 +418,41 @@ async fn a_disk_that_works_again_is_not_called_broken_although_nobody_needs_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn documents_whose_directory_was_deleted_are_not_called_spooled() {
+    let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
+    fake.set(Mode::Fail(500, "InternalFailure"));
+    let (daemon, _) = start(&fake, &directory);
+    daemon.send_numbered(100).await;
+    daemon.until("the spool", |snapshot| snapshot.waiting.spool == 100).await;
+    std::fs::remove_dir_all(directory.path().join("v1")).unwrap();
+    let fresh = daemon.send_numbered_from(100, 50).await;
+    let report = daemon.stop_with_spool().await;
+    assert_eq!((report.snapshot.waiting.spool, report.dropped_at_stop()), (50, 100));
+    fake.set(Mode::Take);
+    let (daemon, _) = start(&fake, &directory);
+    daemon.until("the fresh ones", |snapshot| snapshot.totals.sent == 50).await;
+    assert_all_arrived(&fresh, &fake.documents());
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_somebody_deletes_is_made_anew() {
     let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
     fake.set(Mode::Fail(500, "InternalFailure"));
     let (daemon, _) = start(&fake, &directory);
     daemon.send_numbered(100).await;
-    daemon.until("the spool", |snapshot| snapshot.waiting.spool >= 50).await;
+    daemon.until("the spool", |snapshot| snapshot.waiting.spool == 100).await;
     std::fs::remove_dir_all(directory.path().join("v1")).unwrap();
-    // The file that is open is written to until it is full; what is in it can still be read.
-    let padding = "x".repeat(50_000);
-    for number in 0..100 {
-        daemon.send(&format!("{{\"n\":{number},\"padding\":\"{padding}\"}}"));
-        daemon.until_received(101 + number).await;
-    }
-    daemon.until("a new spool", |_| !spool_files(directory.path()).is_empty()).await;
+    let fresh = daemon.send_numbered_from(100, 100).await;
+    daemon
+        .until("a new spool", |snapshot| {
+            !spool_files(directory.path()).is_empty() && snapshot.waiting.spool >= 100
+        })
+        .await;
     fake.set(Mode::Take);
     let end = daemon.until("nothing to wait", |snapshot| snapshot.waiting.total() == 0).await;
-    assert_eq!(end.totals.sent + end.totals.dropped_total(), 200 + end.totals.recovered);
-    assert!(end.totals.sent > 50, "{end:?}");
+    assert_eq!((end.totals.sent, end.totals.dropped_total()), (100, 100), "{end:?}");
+    assert_all_arrived(&fresh, &fake.documents());
     daemon.stop().await;
 }
 
