@@ -137,7 +137,7 @@ mod tests {
 
     /// Of all that SDKs were seen to send, only what is no JSON at all (OTLP in base64) is not read.
     #[test]
-    fn every_captured_document_is_read() {
+    fn every_captured_document_is_read_and_is_one_x_ray_takes() {
         let mut folders =
             vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures")];
         let (mut strict, mut repaired) = (0, 0);
@@ -153,6 +153,8 @@ mod tests {
                         continue;
                     }
                     assert!(parse_lenient(document).is_ok_and(|read| read.is_object()), "{}", path.display());
+                    let taken = crate::segment::Document::parse(document);
+                    assert!(taken.is_ok(), "{}: {taken:?}", path.display());
                     match serde_json::from_slice::<Value>(document) {
                         Ok(_) => strict += 1,
                         Err(_) => repaired += 1,
