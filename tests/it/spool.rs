@@ -427,7 +427,7 @@ async fn documents_whose_directory_was_deleted_are_not_called_spooled() {
     std::fs::remove_dir_all(directory.path().join("v1")).unwrap();
     let fresh = daemon.send_numbered_from(100, 50).await;
     let report = daemon.stop_with_spool().await;
-    assert_eq!((report.snapshot.waiting.spool, report.dropped_at_stop()), (50, 100));
+    assert_eq!((report.snapshot.waiting.spool, report.snapshot.totals.dropped_total()), (50, 100));
     fake.set(Mode::Take);
     let (daemon, _) = start(&fake, &directory);
     daemon.until("the fresh ones", |snapshot| snapshot.totals.sent == 50).await;
