@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// A document may be in memory alone for so long: a second in the open batch, a second until a closed one that was
 /// not sent goes to disk, and what a busy machine adds.
-const WINDOW: Duration = Duration::from_millis(2500);
+const WINDOW: Duration = Duration::from_secs(3);
 
 struct Run {
     sent: usize,
