@@ -160,6 +160,97 @@ fn waiting_batches_keep_no_more_memory_than_their_bytes() {
     assert!(pipeline.budget().used() - before < 10 * 1024, "{} bytes", pipeline.budget().used() - before);
 }
 
+const DISK_CAN: DiskCan = DiskCan { write: true, read: true };
+
+/// Documents of the batches that have to be written now, or when to ask again.
+fn to_write(pipeline: &mut Pipeline, now: Instant) -> Result<Vec<String>, Option<Instant>> {
+    let work = pipeline.spool_work(now, DISK_CAN)?;
+    Ok(work.write.iter().flat_map(documents).collect())
+}
+
+fn offer_batch(pipeline: &mut Pipeline, now: Instant, document: &str) {
+    let _ = offer(pipeline, now, document);
+    pipeline.close_open(now);
+}
+
+#[test]
+fn a_batch_that_is_not_sent_belongs_on_disk_a_second_after_it_was_closed() {
+    let (start, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    pipeline.spool_opened(0);
+    assert_eq!(to_write(&mut pipeline, start), Err(None), "nothing to write, ever");
+    offer_batch(&mut pipeline, start, "waits");
+    assert!(pipeline.take_spool_wake(), "who slept for ever has to look again");
+    assert_eq!(to_write(&mut pipeline, start), Err(Some(start + UNSENT_MAX)));
+    let (_id, _) = send_next(&mut pipeline, start);
+    let just_before = start + Duration::from_millis(999);
+    assert_eq!(to_write(&mut pipeline, just_before), Err(Some(start + UNSENT_MAX)), "sent, but not answered");
+    assert_eq!(to_write(&mut pipeline, start + UNSENT_MAX), Ok(vec!["waits".to_owned()]));
+}
+
+#[test]
+fn while_x_ray_fails_batches_belong_on_disk_after_half_a_second_and_then_at_once() {
+    let (start, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    pipeline.spool_opened(0);
+    offer_batch(&mut pipeline, start, "failed");
+    let (id, _) = send_next(&mut pipeline, start);
+    pipeline.complete(id, &Outcome::Failed { delivered: false, timed_out: false }, start, start);
+    let grace = start + Duration::from_millis(500);
+    assert_eq!(to_write(&mut pipeline, start), Err(Some(grace)), "one failed try may be nothing");
+    assert_eq!(to_write(&mut pipeline, grace), Ok(vec!["failed".to_owned()]));
+    offer_batch(&mut pipeline, grace, "known to be in vain");
+    assert_eq!(to_write(&mut pipeline, grace), Ok(vec!["known to be in vain".to_owned()]));
+}
+
+#[test]
+fn a_stop_and_the_want_of_memory_send_everything_to_disk_at_once() {
+    let (now, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    pipeline.spool_opened(0);
+    offer_batch(&mut pipeline, now, "closed");
+    let _ = offer(&mut pipeline, now, "open");
+    assert!(to_write(&mut pipeline, now).is_err());
+    pipeline.close_intake(now);
+    assert_eq!(to_write(&mut pipeline, now), Ok(vec!["closed".to_owned(), "open".to_owned()]));
+
+    let mut small = Pipeline::new(&settings(200_000));
+    small.spool_opened(0);
+    for _ in 0..6 {
+        offer_batch(&mut small, now, &"x".repeat(20_000));
+    }
+    assert!(to_write(&mut small, now).is_ok_and(|written| !written.is_empty()));
+}
+
+#[test]
+fn what_is_on_disk_waits_for_fresh_documents_and_after_a_throttle() {
+    let (start, mut pipeline) = (Instant::now(), Pipeline::new(&settings(1 << 24)));
+    let record = |offset| Record { file: 1, offset, documents: 1 };
+    let wants = |pipeline: &mut Pipeline, now| pipeline.spool_work(now, DISK_CAN).is_ok_and(|work| work.read);
+    let read = |pipeline: &mut Pipeline, now, offset| {
+        let batch = build_body([&b"from disk"[..]]).unwrap();
+        pipeline.offer_spooled(now, batch.body().to_vec(), batch.ends().to_vec(), record(offset)).unwrap();
+    };
+    pipeline.spool_opened(10);
+    assert!(wants(&mut pipeline, start));
+    read(&mut pipeline, start, 1);
+    assert!(!wants(&mut pipeline, start), "one at first, until X-Ray has taken it");
+    let (id, _) = send_next(&mut pipeline, start);
+    pipeline.complete(id, &ALL, start, start);
+    for offset in 2..4 {
+        assert!(wants(&mut pipeline, start), "then more");
+        read(&mut pipeline, start, offset);
+    }
+    offer_batch(&mut pipeline, start, "fresh");
+    let (id, _) = send_next(&mut pipeline, start);
+    assert!(!wants(&mut pipeline, start), "one at most while fresh ones wait");
+    pipeline.complete(id, &Outcome::Throttled, start, start);
+    let soon = start + Duration::from_millis(900);
+    while let Next::Send(id, _) = pipeline.next(soon) {
+        pipeline.complete(id, &ALL, soon, soon);
+    }
+    assert!(!wants(&mut pipeline, soon), "a second's rest after a throttle");
+    assert!(wants(&mut pipeline, start + Duration::from_millis(1001)));
+    assert!(pipeline.snapshot().balances());
+}
+
 /// One step of the random test.
 #[derive(Debug, Clone)]
 enum Step {
