@@ -427,10 +427,12 @@ async fn documents_whose_directory_was_deleted_are_not_called_spooled() {
     std::fs::remove_dir_all(directory.path().join("v1")).unwrap();
     let fresh = daemon.send_numbered_from(100, 50).await;
     let report = daemon.stop_with_spool().await;
-    assert_eq!((report.snapshot.waiting.spool, report.snapshot.totals.dropped_total()), (50, 100));
+    // What was being tried in that moment is in memory, and is written again.
+    let (spooled, dropped) = (report.snapshot.waiting.spool, report.snapshot.totals.dropped_total());
+    assert!(spooled >= 50 && spooled + dropped == 150, "{report:?}");
     fake.set(Mode::Take);
     let (daemon, _) = start(&fake, &directory);
-    daemon.until("the fresh ones", |snapshot| snapshot.totals.sent == 50).await;
+    daemon.until("all that was said to be on disk", |snapshot| snapshot.totals.sent == spooled).await;
     assert_all_arrived(&fresh, &fake.documents());
     daemon.stop().await;
 }
@@ -451,7 +453,8 @@ async fn a_directory_that_somebody_deletes_is_made_anew() {
         .await;
     fake.set(Mode::Take);
     let end = daemon.until("nothing to wait", |snapshot| snapshot.waiting.total() == 0).await;
-    assert_eq!((end.totals.sent, end.totals.dropped_total()), (100, 100), "{end:?}");
+    // What was being tried in that moment is in memory, and is not lost.
+    assert!(end.totals.sent >= 100 && end.totals.sent + end.totals.dropped_total() == 200, "{end:?}");
     assert_all_arrived(&fresh, &fake.documents());
     daemon.stop().await;
 }
