@@ -223,7 +223,7 @@ impl Rooms {
         linger(&self.listener, stopping.linger.min(stopping.timeout), &mut stop).await;
         self.pipeline.close_intake(Instant::now());
         let outlives = self.spool.as_ref().is_some_and(Spool::outlives_this_run);
-        // Datagrams are received until the last moment: whoever replaces this daemon needs its port.
+        // Datagrams are received meanwhile: until somebody replaces this daemon, nobody else takes them.
         let settled = tokio::select! {
             settled = self.pipeline.settled(outlives) => Some(settled),
             () = tokio::time::sleep_until(give_up_at) => None,

@@ -24,6 +24,8 @@ struct Failing {
     slow_ms: AtomicU64,
     /// The folder is gone with the container.
     volatile: AtomicBool,
+    /// How often a file, and how often the folder, was made durable.
+    synced: [AtomicU64; 2],
 }
 
 impl Failing {
@@ -68,6 +70,7 @@ impl Disk for FailingDisk {
         self.0.remove(name)
     }
     fn sync(&self) -> io::Result<()> {
+        self.1.synced[1].fetch_add(1, SeqCst);
         self.0.sync()
     }
     fn space(&self) -> Option<Space> {
@@ -108,6 +111,7 @@ impl DiskFile for FailingFile {
     }
     fn sync(&self) -> io::Result<()> {
         std::thread::sleep(Duration::from_millis(10 * self.1.slow_ms.load(SeqCst)));
+        self.1.synced[0].fetch_add(1, SeqCst);
         self.0.sync()
     }
 }
@@ -181,6 +185,20 @@ async fn an_outage_goes_to_disk_and_everything_arrives_once_it_is_over() {
         daemon.stop().await;
         assert_eq!(spool_files(directory.path()), [""; 0]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_disk_is_made_durable_while_the_daemon_runs_and_at_its_end() {
+    let (fake, directory) = (FakeXRay::start().await, tempfile::tempdir().unwrap());
+    fake.set(Mode::Fail(500, "InternalFailure"));
+    let (daemon, failing) = start(&fake, &directory);
+    let synced = || [0, 1].map(|which: usize| failing.synced[which].load(SeqCst));
+    daemon.send_numbered(50).await;
+    daemon.until("the file and its name to be durable", |_| synced().iter().all(|count| *count > 0)).await;
+    let before = synced();
+    daemon.send_numbered_from(50, 50).await;
+    daemon.stop_with_spool().await;
+    assert!(synced()[0] > before[0], "and what came last");
 }
 
 #[tokio::test(flavor = "multi_thread")]
