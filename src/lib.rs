@@ -7,6 +7,7 @@
 //! - [`pipeline`] makes request bodies of documents and keeps the ledger; [`sink`] sends them; [`aws`] is how.
 //! - [`spool`] keeps on disk what X-Ray does not take.
 //! - [`query`] reads X-Ray's filter expressions.
+//! - [`refusal`] is how X-Ray says no.
 //! - [`segment`] is pure: bytes in, values out.
 //! - [`address`], [`emit`], [`events`], [`log`] and [`shutdown`] are leaves that anyone may use.
 //!
@@ -23,6 +24,7 @@ pub mod events;
 pub mod log;
 pub mod pipeline;
 pub mod query;
+pub mod refusal;
 pub mod segment;
 pub mod shutdown;
 pub mod sink;

@@ -1,0 +1,80 @@
+//! How X-Ray refuses a request: a code a client tells errors apart by, and a message for a person.
+
+/// Why an operation was not done, as X-Ray says it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What kind of error it is.
+    pub code: Code,
+    /// For a person.
+    pub message: String,
+    /// `ResourceName` of `ResourceNotFoundException` and `TooManyTagsException`.
+    pub resource: Option<String>,
+}
+
+/// The error shapes of the service's model, and those of its front end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are X-Ray's, and say it")]
+pub enum Code {
+    InvalidRequest,
+    RuleLimitExceeded,
+    ResourceNotFound,
+    TooManyTags,
+    MalformedPolicyDocument,
+    LockoutPrevention,
+    InvalidPolicyRevisionId,
+    PolicySizeLimitExceeded,
+    PolicyCountLimitExceeded,
+    /// A constraint of the model is not met: a member is missing, too long, out of range.
+    Validation,
+    /// A member has another JSON type than the model says, or the body is no JSON.
+    Serialization,
+}
+
+impl Code {
+    /// The exception's name on the wire (`x-amzn-errortype`, `__type`).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "InvalidRequestException",
+            Self::RuleLimitExceeded => "RuleLimitExceededException",
+            Self::ResourceNotFound => "ResourceNotFoundException",
+            Self::TooManyTags => "TooManyTagsException",
+            Self::MalformedPolicyDocument => "MalformedPolicyDocumentException",
+            Self::LockoutPrevention => "LockoutPreventionException",
+            Self::InvalidPolicyRevisionId => "InvalidPolicyRevisionIdException",
+            Self::PolicySizeLimitExceeded => "PolicySizeLimitExceededException",
+            Self::PolicyCountLimitExceeded => "PolicyCountLimitExceededException",
+            Self::Validation => "ValidationException",
+            Self::Serialization => "SerializationException",
+        }
+    }
+
+    /// HTTP status.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::ResourceNotFound => 404,
+            _ => 400,
+        }
+    }
+}
+
+impl Refusal {
+    /// An error with a message and nothing else.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), resource: None }
+    }
+
+    /// `InvalidRequestException`, the usual one.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidRequest, message)
+    }
+
+    /// 404 for a resource with this ARN.
+    pub fn not_found(arn: &str) -> Self {
+        Self {
+            code: Code::ResourceNotFound,
+            message: format!("Resource {arn} not found"),
+            resource: Some(arn.to_owned()),
+        }
+    }
+}
