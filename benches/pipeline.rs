@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use support::SIZES;
+use xrayd::app::ToXRay;
 use xrayd::events::Events;
 use xrayd::pipeline::{Outcome, Settings, Shared};
 use xrayd::udp::{self, Listener};
@@ -75,8 +76,13 @@ fn from_loopback(criterion: &mut Criterion) {
     let (pipeline, answered) = (shared(), answered());
     let settings = udp::Settings { nap: false, ..udp::Settings::default() };
     let socket = udp::bind(([127, 0, 0, 1], 0).into()).expect("loopback has a free port");
-    let mut listener = Listener::start(socket, &settings, pipeline.clone(), Events::default())
-        .expect("the system gives a thread");
+    let mut listener = Listener::start(
+        socket,
+        &settings,
+        ToXRay::new(pipeline.clone(), Events::default()),
+        Events::default(),
+    )
+    .expect("the system gives a thread");
     let sender = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
     sender.connect(listener.local_addr()).expect("loopback is there");
     let received = || pipeline.snapshot().totals.received_total();

@@ -1,5 +1,9 @@
 //! Takes the ports, starts the rooms, and stops them in order. The only file that knows all others.
 
+mod intake;
+
+pub use intake::ToXRay;
+
 use crate::api::{self, Api, Health, Phase, Server};
 use crate::aws::{self, SetupError};
 use crate::config::{Config, Stopping};
@@ -189,7 +193,8 @@ impl Rooms {
         let spool = config.spool.clone();
         let spool =
             spool.map(|settings| Spool::start(settings, pipeline.clone(), events.clone())).transpose()?;
-        let listener = Listener::start(udp, &config.udp, pipeline.clone(), events.clone())?;
+        let listener =
+            Listener::start(udp, &config.udp, ToXRay::new(pipeline.clone(), events.clone()), events.clone())?;
         let listener = Arc::new(Mutex::new(listener));
         let health = {
             let listener = listener.clone();

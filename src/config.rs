@@ -15,7 +15,7 @@ mod settings;
 
 use std::fmt;
 
-pub use checked::{Config, Http, Listen, LogFormat, Logging, Stopping};
+pub use checked::{Config, Http, Listen, LogFormat, Logging, Stopping, Storing};
 pub use command_line::{Invocation, Verb, VerbOptions};
 pub use environment::Environment;
 pub use settings::{help, reference};

@@ -31,7 +31,7 @@ fn run() -> anyhow::Result<u8> {
         Verb::Address => verbs::address::run(invocation.options),
         Verb::Send => verbs::send::run(invocation.options, &invocation.operands),
         Verb::Healthcheck => verbs::healthcheck::run(&Config::load(&invocation, &environment)?),
-        Verb::Run => return daemon(Config::load(&invocation, &environment)?),
+        Verb::Run | Verb::Local => return daemon(Config::load(&invocation, &environment)?),
     }
     .map(|()| 0)
 }

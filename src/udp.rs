@@ -1,4 +1,4 @@
-//! The UDP port: a plain OS thread that moves datagrams from the kernel into the pipeline.
+//! The UDP port: a plain OS thread that moves datagrams from the kernel to those who take them.
 //!
 //! What receiving costs is the wake-up, not the system call: some 20 µs, whatever is done with the datagram.
 //! An async runtime wakes for every datagram; this thread naps while they come close together, and so takes
@@ -11,7 +11,6 @@ mod portable;
 mod socket;
 
 use crate::events::Events;
-use crate::pipeline::{Offer, Shared};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,6 +65,15 @@ impl Default for Settings {
     }
 }
 
+/// Whoever takes what is received.
+pub trait Intake: Send + 'static {
+    /// Takes the datagrams of one pass. Must not wait for anything: the sender cannot be slowed.
+    fn take<'a>(&self, now: Instant, datagrams: impl Iterator<Item = &'a [u8]> + Clone);
+
+    /// When it has to be called again although nothing came.
+    fn deadline(&self) -> Option<Instant>;
+}
+
 /// A way to receive: many datagrams at once, or one.
 pub trait Receive: Send + 'static {
     /// Waits until datagrams are there or `timeout` is over, and takes as many as there are room for without
@@ -79,7 +87,7 @@ pub trait Receive: Send + 'static {
     fn expect_datagrams(&mut self) {}
 
     /// The datagrams of the last pass.
-    fn datagrams(&self) -> impl Iterator<Item = &[u8]>;
+    fn datagrams(&self) -> impl Iterator<Item = &[u8]> + Clone;
 
     /// Datagrams one pass can take.
     fn capacity(&self) -> usize;
@@ -137,7 +145,7 @@ impl Listener {
     pub fn start(
         socket: std::net::UdpSocket,
         settings: &Settings,
-        pipeline: Shared,
+        intake: impl Intake,
         events: Events,
     ) -> io::Result<Self> {
         let granted = socket::enlarge_buffer(&socket, settings.receive_buffer_bytes);
@@ -148,7 +156,7 @@ impl Listener {
         let receiver = mmsg::Mmsg::new(socket, settings.receive_buffer_bytes)?;
         #[cfg(not(target_os = "linux"))]
         let receiver = Portable::new(socket)?;
-        Self::start_with(receiver, nap, pipeline, events)
+        Self::start_with(receiver, nap, intake, events)
     }
 
     /// Starts the thread with a receiver of the caller's choice.
@@ -158,7 +166,7 @@ impl Listener {
     pub fn start_with(
         receiver: impl Receive,
         nap: Duration,
-        pipeline: Shared,
+        intake: impl Intake,
         events: Events,
     ) -> io::Result<Self> {
         let (address, waker) = (receiver.local_addr()?, receiver.waker());
@@ -171,7 +179,7 @@ impl Listener {
         let receiving = Receiving {
             receiver,
             nap,
-            pipeline,
+            intake,
             events,
             control: control.clone(),
             dropped_before: 0,
@@ -218,10 +226,10 @@ impl Drop for Listener {
     }
 }
 
-struct Receiving<R> {
+struct Receiving<R, I> {
     receiver: R,
     nap: Duration,
-    pipeline: Shared,
+    intake: I,
     events: Events,
     control: Arc<Control>,
     dropped_before: u64,
@@ -229,7 +237,7 @@ struct Receiving<R> {
     last_taken: Instant,
 }
 
-impl<R: Receive> Receiving<R> {
+impl<R: Receive, I: Intake> Receiving<R, I> {
     fn run(mut self) {
         let mut next_look = Instant::now() + LOOK_AROUND;
         let mut stop_at = None;
@@ -277,7 +285,7 @@ impl<R: Receive> Receiving<R> {
     }
 
     fn timeout(&self, now: Instant) -> Duration {
-        let deadline = self.pipeline.deadline();
+        let deadline = self.intake.deadline();
         deadline.map_or(LOOK_AROUND, |at| at.saturating_duration_since(now).min(LOOK_AROUND))
     }
 
@@ -286,14 +294,7 @@ impl<R: Receive> Receiving<R> {
         if count > 0 {
             self.control.last_datagram_ms.store(self.control.millis(now), Relaxed);
         }
-        let given_up = self.pipeline.offer_datagrams(now, self.receiver.datagrams(), |offer, datagram| {
-            if let Offer::Refused(reason) = offer {
-                self.events.datagram_refused(reason, datagram);
-            }
-        });
-        if given_up > 0 {
-            self.events.memory_full(given_up);
-        }
+        self.intake.take(now, self.receiver.datagrams());
     }
 
     fn count_kernel_drops(&mut self) {

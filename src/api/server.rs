@@ -1,6 +1,7 @@
 //! The accept loop: bounded connections, bounded patience, and an orderly end.
 
 use axum::Router;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -76,7 +77,7 @@ impl Server {
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(idle.unwrap_or(SPARE_TIMEOUT));
             builder.keep_alive(idle.is_some()).max_buf_size(READ_BUFFER_BYTES);
-            let service = TowerToHyperService::new(self.router.clone());
+            let service = FromPeer { inner: TowerToHyperService::new(self.router.clone()), peer };
             let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
@@ -87,6 +88,27 @@ impl Server {
         }
         drop(self.listener);
         let _ = tokio::time::timeout(END_TIMEOUT, graceful.shutdown()).await;
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Tells the handlers who asks.
+struct FromPeer<S> {
+    inner: S,
+    peer: SocketAddr,
+}
+
+impl<B, S: Service<http::Request<B>>> Service<http::Request<B>> for FromPeer<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: http::Request<B>) -> Self::Future {
+        request.extensions_mut().insert(Peer(self.peer));
+        self.inner.call(request)
     }
 }
 

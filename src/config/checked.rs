@@ -3,7 +3,7 @@
 use super::command_line::parse_switch;
 use super::environment::Environment;
 use super::settings::{SETTINGS, Setting, by_flag};
-use super::{ConfigError, Invocation, Source, file, memory};
+use super::{ConfigError, Invocation, Source, Verb, file, memory};
 use crate::aws::{self, ProxyEnvironment};
 use crate::pipeline;
 use crate::sink::xray::TelemetrySource;
@@ -28,6 +28,12 @@ const HTTP_PART: usize = 8;
 const HTTP_MIN_BYTES: usize = 512 * 1024;
 const HTTP_MAX_BYTES: usize = 16 * 1024 * 1024;
 
+/// Region of ARNs where none is configured.
+const REGION_DEFAULT: &str = "us-east-1";
+
+/// Ten years.
+const AGE_MAX_SECS: u64 = 3650 * 86_400;
+
 /// Smallest receive buffer that may be asked for.
 const RECEIVE_BUFFER_MIN_BYTES: usize = 4 * 1024;
 
@@ -48,6 +54,10 @@ pub struct Config {
     pub http: Http,
     /// Where documents wait that X-Ray does not take; in memory alone without it.
     pub spool: Option<spool::Settings>,
+    /// Whether documents go to AWS X-Ray.
+    pub forward: bool,
+    /// What is kept here, if anything is.
+    pub storing: Option<Storing>,
     /// The log.
     pub logging: Logging,
     /// What a stop may take.
@@ -79,6 +89,29 @@ pub struct Http {
     pub allowed_hosts: Vec<String>,
     /// Memory for bodies of requests, a part of what `-m` allows.
     pub body_budget_bytes: usize,
+    /// Other hosts may ask for traces.
+    pub allow_remote_query: bool,
+}
+
+/// What the store keeps, and how its X-Ray answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Storing {
+    /// Where; in memory alone without it.
+    pub directory: Option<PathBuf>,
+    /// Memory for documents that were received and are not stored yet.
+    pub intake_bytes: usize,
+    /// How long documents are kept after they were received.
+    pub retention: Duration,
+    /// Largest size of the store.
+    pub max_bytes: u64,
+    /// Documents count as stored when they outlive a loss of power.
+    pub durable: bool,
+    /// Refuse the time ranges X-Ray refuses.
+    pub strict_limits: bool,
+    /// Part of the requests the default sampling rule takes.
+    pub sampling_rate: f64,
+    /// Region in ARNs.
+    pub region: String,
 }
 
 /// Form of the log lines.
@@ -115,6 +148,8 @@ pub struct Stopping {
 /// Everything that was found, by setting.
 struct Found {
     values: BTreeMap<&'static str, (String, Source)>,
+    /// The verb is `local`.
+    local: bool,
 }
 
 impl Config {
@@ -148,7 +183,7 @@ impl Config {
                 values.insert(setting.flag, value);
             }
         }
-        Found { values }.check(environment, warnings)
+        Found { values, local: invocation.verb == Verb::Local }.check(environment, warnings)
     }
 }
 
@@ -166,7 +201,7 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
 }
 
 impl Found {
-    fn check(&self, environment: &Environment, warnings: Vec<String>) -> Result<Config, ConfigError> {
+    fn check(&self, environment: &Environment, mut warnings: Vec<String>) -> Result<Config, ConfigError> {
         let listen = Listen {
             udp: self.addresses("bind")?,
             tcp: self.addresses("bind-tcp")?,
@@ -186,7 +221,9 @@ impl Found {
             aws: self.aws(environment)?,
             telemetry: self.telemetry(environment),
             http: Http { body_budget_bytes, ..self.http(&listen)? },
-            spool: self.spool()?,
+            spool: self.spool()?.filter(|_| !self.local),
+            forward: !self.local,
+            storing: self.storing(environment, budget_bytes, &mut warnings)?,
             logging: self.logging()?,
             stopping: Stopping {
                 linger: Duration::from_secs(self.number("linger", 0..=3600)?),
@@ -216,6 +253,69 @@ impl Found {
         return Ok(Some(spool::Settings::in_directory(Path::new(&directory), max_bytes)));
         #[cfg(not(unix))]
         Err(self.bad("spool", format!("cannot be used for {max_bytes} bytes: a spool needs a Unix system")))
+    }
+
+    fn storing(
+        &self,
+        environment: &Environment,
+        budget_bytes: usize,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Storing>, ConfigError> {
+        let max_bytes = self.number("store-max-mb", 64..=16_777_216)? * 1024 * 1024;
+        let retention = self.age("retention")?;
+        let (sampling_rate, durable) = (self.rate("sampling-rate")?, self.switch("durable")?);
+        let strict_limits = self.switch("strict-limits")?;
+        let directory = match self.text("store").as_deref() {
+            Some("memory") => None,
+            Some(directory) => Some(PathBuf::from(directory)),
+            None if !self.local => return Ok(None),
+            None => {
+                let found = data_directory(environment);
+                if found.is_none() {
+                    warnings.push(
+                        "neither HOME nor XDG_DATA_HOME is set: traces are kept in memory alone; name a directory with --store"
+                            .to_owned(),
+                    );
+                }
+                found
+            }
+        };
+        let region = self.region(environment)?.unwrap_or_else(|| REGION_DEFAULT.to_owned());
+        Ok(Some(Storing {
+            directory,
+            // Where documents are forwarded too, they wait there and here.
+            intake_bytes: if self.local { budget_bytes } else { budget_bytes / 2 },
+            retention,
+            max_bytes,
+            durable,
+            strict_limits,
+            sampling_rate,
+            region,
+        }))
+    }
+
+    /// `90m`, `12h`, `30d`.
+    fn age(&self, flag: &'static str) -> Result<Duration, ConfigError> {
+        let (value, _) = self.get(flag);
+        let seconds = value.char_indices().next_back().and_then(|(at, unit)| {
+            let unit = match unit {
+                'm' => 60,
+                'h' => 3_600,
+                'd' => 86_400,
+                _ => return None,
+            };
+            let seconds = value[..at].parse::<u64>().ok()?.checked_mul(unit)?;
+            (60..=AGE_MAX_SECS).contains(&seconds).then_some(seconds)
+        });
+        let seconds =
+            seconds.ok_or_else(|| self.bad(flag, "is no age from 1m to 3650d; write 90m, 12h or 30d"))?;
+        Ok(Duration::from_secs(seconds))
+    }
+
+    fn rate(&self, flag: &'static str) -> Result<f64, ConfigError> {
+        let (value, _) = self.get(flag);
+        let rate = value.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
+        rate.ok_or_else(|| self.bad(flag, "is not a number from 0 to 1"))
     }
 
     fn budget(&self, available: Option<u64>) -> Result<usize, ConfigError> {
@@ -344,7 +444,13 @@ impl Found {
         let hosts = self.text("allowed-host").unwrap_or_default();
         let allowed_hosts =
             hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty());
-        Ok(Http { proxy_all, allowed_hosts: allowed_hosts.collect(), body_budget_bytes: 0 })
+        let allow_remote_query = self.switch("allow-remote-query")?;
+        Ok(Http {
+            proxy_all,
+            allowed_hosts: allowed_hosts.collect(),
+            body_budget_bytes: 0,
+            allow_remote_query,
+        })
     }
 
     fn logging(&self) -> Result<Logging, ConfigError> {
@@ -433,6 +539,13 @@ fn is_url(text: &str, schemes: &[&str]) -> bool {
     uri.is_some_and(|uri| {
         uri.host().is_some() && uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
     })
+}
+
+/// Where programs of this user keep their data (XDG Base Directory Specification).
+fn data_directory(environment: &Environment) -> Option<PathBuf> {
+    let data = environment.get("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let below_home = || Some(Path::new(environment.get("HOME")?).join(".local/share"));
+    Some(data.or_else(below_home)?.join("xrayd"))
 }
 
 /// Only plain proxies are spoken to; another one would look like an X-Ray that is away.
@@ -565,6 +678,52 @@ mod tests {
         assert_eq!((config.http.body_budget_bytes, config.pipeline.budget_bytes), (512 << 10, 2560 << 10));
         let zero = load_with("", &[], Some("Version: 2\nConcurrency: 0\n")).unwrap();
         assert_eq!(zero.pipeline.concurrency, 8, "0 means the default, as in the official daemon");
+    }
+
+    #[test]
+    fn local_keeps_traces_in_the_users_data_directory() {
+        let storing = |line, environment: &[(&str, &str)]| {
+            let config = load_with(line, environment, None).unwrap();
+            (config.forward, config.storing.map(|storing| storing.directory), config.warnings.len())
+        };
+        let at = |path: &str| Some(Some(PathBuf::from(path)));
+        let home = ("HOME", "/home/me");
+        assert_eq!(storing("local", &[home]), (false, at("/home/me/.local/share/xrayd"), 0));
+        assert_eq!(storing("local", &[home, ("XDG_DATA_HOME", "/data")]), (false, at("/data/xrayd"), 0));
+        assert_eq!(
+            storing("local", &[home, ("XDG_DATA_HOME", "relative")]).1,
+            at("/home/me/.local/share/xrayd")
+        );
+        assert_eq!(
+            storing("local", &[]),
+            (false, Some(None), 1),
+            "without HOME: memory, and a word about it"
+        );
+        assert_eq!(storing("local --store memory", &[home]), (false, Some(None), 0));
+        assert_eq!(storing("local --store here", &[home]), (false, at("here"), 0));
+        assert_eq!(storing("--store there", &[home]), (true, at("there"), 0), "beside forwarding");
+        assert_eq!(storing("", &[home]), (true, None, 0));
+    }
+
+    #[test]
+    fn what_the_store_keeps_is_bounded_by_age_and_size() {
+        let line = "local --retention 90m --store-max-mb 64 --sampling-rate 0.25";
+        let storing = load(line).unwrap().storing.unwrap();
+        assert_eq!((storing.retention.as_secs(), storing.max_bytes), (5_400, 64 << 20));
+        assert_eq!((storing.sampling_rate, storing.region.as_str()), (0.25, "us-east-1"));
+        assert_eq!(load("local -n eu-west-1").unwrap().storing.unwrap().region, "eu-west-1");
+        for bad in ["", "d", "5", "0d", "30s", "4000d", "-1d", "1.5h", "99999999999999999999d", "5\u{e4}"] {
+            let error = load(&format!("local --retention={bad}")).unwrap_err().to_string();
+            assert!(error.contains("is no age from 1m to 3650d"), "{bad}: {error}");
+        }
+        refused(
+            "local --sampling-rate 1.5",
+            &[],
+            None,
+            "--sampling-rate: \"1.5\" is not a number from 0 to 1",
+        );
+        refused("local --sampling-rate nan", &[], None, "is not a number from 0 to 1");
+        refused("local --store-max-mb 63", &[], None, "is not a whole number from 64 to 16777216");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub enum Verb {
     /// Be the daemon.
     Run,
+    /// Be the daemon, and X-Ray too.
+    Local,
     /// Ask the running daemon how it is.
     Healthcheck,
     /// Send documents.
@@ -120,7 +122,7 @@ impl Invocation {
             (Verb::Send, None) => {
                 Err(ConfigError::Conflict("send: name the files to send, or - for standard input".to_owned()))
             }
-            (Verb::Run | Verb::Healthcheck | Verb::Address, Some(word)) => {
+            (Verb::Run | Verb::Local | Verb::Healthcheck | Verb::Address, Some(word)) => {
                 Err(ConfigError::Word { word: word.clone(), reason: "one word too many; see xrayd --help" })
             }
             _ => Ok(()),
@@ -130,6 +132,7 @@ impl Invocation {
 
 fn parse_verb(word: &str) -> Result<Verb, ConfigError> {
     match word {
+        "local" => Ok(Verb::Local),
         "healthcheck" => Ok(Verb::Healthcheck),
         "send" => Ok(Verb::Send),
         "address" => Ok(Verb::Address),
@@ -137,7 +140,7 @@ fn parse_verb(word: &str) -> Result<Verb, ConfigError> {
         "version" => Ok(Verb::Version),
         _ => Err(ConfigError::Word {
             word: word.to_owned(),
-            reason: "not a verb; there are healthcheck, send and address (and none, to run the daemon)",
+            reason: "not a verb; there are local, healthcheck, send and address (and none, to run the daemon)",
         }),
     }
 }

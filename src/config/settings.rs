@@ -230,6 +230,55 @@ pub(super) static SETTINGS: &[Setting] = &[
         "size of the spool, 16 to 1048576; when it is full the oldest documents make room",
     ),
     ours(
+        "store",
+        "Store",
+        "DIR",
+        "",
+        "also keep documents in this directory (memory: in memory alone) and answer X-Ray's query API from there",
+    ),
+    ours(
+        "store-max-mb",
+        "StoreMaxMB",
+        "MB",
+        "4096",
+        "size of the store, 64 to 16777216; when it is full the oldest documents make room",
+    ),
+    ours(
+        "retention",
+        "Retention",
+        "AGE",
+        "30d",
+        "how long the store keeps documents after they were received: 90m, 12h, 30d",
+    ),
+    ours(
+        "durable",
+        "Durable",
+        "",
+        "false",
+        "a document counts as stored only once it outlives a loss of power; else within a second more",
+    ),
+    ours(
+        "sampling-rate",
+        "SamplingRate",
+        "RATE",
+        "1",
+        "with local: part of the requests the default sampling rule takes, 0 to 1",
+    ),
+    ours(
+        "strict-limits",
+        "StrictLimits",
+        "",
+        "false",
+        "refuse time ranges of more than 6 hours where X-Ray does",
+    ),
+    ours(
+        "allow-remote-query",
+        "AllowRemoteQuery",
+        "",
+        "false",
+        "answer queries of other hosts too, on an address they can reach; whoever asks can read every trace",
+    ),
+    ours(
         "linger",
         "Linger",
         "SECONDS",
@@ -274,9 +323,10 @@ pub(super) fn by_flag(name: &str) -> Option<&'static Setting> {
 }
 
 const USAGE: &str = "\
-xrayd receives what X-Ray SDKs send and forwards it to AWS X-Ray.
+xrayd receives what X-Ray SDKs send, and forwards it to AWS X-Ray or keeps it and answers X-Ray's query API.
 
 Usage: xrayd [flags]                 run the daemon; takes the AWS X-Ray daemon's command line
+       xrayd local [flags]           be X-Ray on this machine: keep what SDKs send and answer X-Ray's query API
        xrayd healthcheck [flags]     ask the running daemon's /healthz: exit 0 or 1
        xrayd send [flags] FILE…      send documents to AWS_XRAY_DAEMON_ADDRESS; - is standard input
        xrayd address [flags]         what AWS_XRAY_DAEMON_ADDRESS means

@@ -175,7 +175,7 @@ impl Receive for Mmsg {
         self.drained = false;
     }
 
-    fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+    fn datagrams(&self) -> impl Iterator<Item = &[u8]> + Clone {
         (0..self.count).map(|at| self.arena.datagram(at))
     }
 

@@ -46,7 +46,7 @@ impl Receive for Portable {
         }
     }
 
-    fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+    fn datagrams(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.length.map(|length| &self.buffer[..length]).into_iter()
     }
 

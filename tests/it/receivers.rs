@@ -3,6 +3,7 @@
 use crate::support::{PATIENCE, numbered};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
+use xrayd::app::ToXRay;
 use xrayd::events::Events;
 use xrayd::pipeline::{Settings, Shared, Snapshot};
 use xrayd::udp::{self, Listener, Portable};
@@ -45,14 +46,19 @@ async fn through(start: impl FnOnce(UdpSocket, Shared) -> Listener) -> (Snapshot
     (snapshot, bodies)
 }
 
+fn intake(pipeline: &Shared) -> ToXRay {
+    ToXRay::new(pipeline.clone(), Events::default())
+}
+
 #[tokio::test]
 async fn both_receivers_give_the_same_bodies_and_counts() {
     let events = Events::default;
     let quick = through(|socket, pipeline| {
-        Listener::start(socket, &udp::Settings::default(), pipeline, events()).unwrap()
+        Listener::start(socket, &udp::Settings::default(), intake(&pipeline), events()).unwrap()
     });
     let portable = through(|socket, pipeline| {
-        Listener::start_with(Portable::new(socket).unwrap(), Duration::ZERO, pipeline, events()).unwrap()
+        Listener::start_with(Portable::new(socket).unwrap(), Duration::ZERO, intake(&pipeline), events())
+            .unwrap()
     });
     let (quick, portable) = (quick.await, portable.await);
     assert_eq!(quick.0.totals, portable.0.totals);
@@ -70,7 +76,7 @@ async fn a_stopped_listener_has_taken_everything_the_socket_held() {
         sender.send_to(&[crate::support::HEADER, numbered(number).as_bytes()].concat(), to).unwrap();
     }
     let mut listener =
-        Listener::start(socket, &udp::Settings::default(), pipeline.clone(), Events::default()).unwrap();
+        Listener::start(socket, &udp::Settings::default(), intake(&pipeline), Events::default()).unwrap();
     listener.stop();
     assert_eq!(pipeline.snapshot().totals.received_total(), 50);
 }
@@ -86,7 +92,7 @@ async fn datagrams_the_kernel_had_no_room_for_are_counted() {
     }
     let (pipeline, events) = (Shared::new(&SETTINGS), Events::default());
     let settings = udp::Settings { receive_buffer_bytes: 4096, nap: true };
-    let mut listener = Listener::start(socket, &settings, pipeline.clone(), events.clone()).unwrap();
+    let mut listener = Listener::start(socket, &settings, intake(&pipeline), events.clone()).unwrap();
     listener.stop();
     let received = pipeline.snapshot().totals.received_total();
     assert!(received < 100);
