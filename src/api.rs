@@ -50,10 +50,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the handlers share.
 #[derive(Debug)]
 pub struct Api {
-    pipeline: Shared,
     events: Events,
     health: Health,
-    proxy: Proxy,
+    /// The way to AWS X-Ray, where there is one.
+    forward: Option<Forward>,
     http: Http,
     /// Memory for bodies of documents, and for those of everything else.
     for_documents: Budget,
@@ -61,17 +61,24 @@ pub struct Api {
     metrics: metrics::Metrics,
 }
 
+#[derive(Debug)]
+struct Forward {
+    pipeline: Shared,
+    proxy: Proxy,
+}
+
 impl Api {
-    /// The handlers of a forwarding daemon.
-    pub fn new(pipeline: Shared, events: Events, health: Health, aws: Aws, http: Http) -> Self {
+    /// The handlers of a daemon that forwards to X-Ray when it has `aws`.
+    pub fn new(pipeline: Shared, events: Events, health: Health, aws: Option<Aws>, http: Http) -> Self {
+        let metrics = metrics::Metrics::new(pipeline.clone(), events.clone());
+        let forward = aws.map(|aws| Forward { pipeline, proxy: Proxy::new(aws, events.clone()) });
         Self {
-            proxy: Proxy::new(aws, events.clone()),
-            metrics: metrics::Metrics::new(pipeline.clone(), events.clone()),
+            metrics,
             for_requests: Budget::new(http.body_budget_bytes / 4),
             for_documents: Budget::new(http.body_budget_bytes / 4 * 3),
-            pipeline,
             events,
             health,
+            forward,
             http,
         }
     }
@@ -79,11 +86,15 @@ impl Api {
     /// The routes.
     pub fn router(self) -> Router {
         let api = Arc::new(self);
-        Router::new()
-            .route(SAMPLING_RULES, post(sampling_rules))
-            .route(SAMPLING_TARGETS, post(forward))
-            .route(SAMPLING_SUMMARIES, post(forward))
-            .route(TELEMETRY_RECORDS, post(forward))
+        let mut router = Router::new();
+        if api.forward.is_some() {
+            router = router
+                .route(SAMPLING_RULES, post(sampling_rules))
+                .route(SAMPLING_TARGETS, post(forward))
+                .route(SAMPLING_SUMMARIES, post(forward))
+                .route(TELEMETRY_RECORDS, post(forward));
+        }
+        router
             .route(TRACE_SEGMENTS, post(trace_segments::put))
             .route("/metrics", get(metrics::get))
             .route("/healthz", get(health::healthz))
@@ -129,6 +140,12 @@ impl Api {
         Ok((body, charge))
     }
 
+    /// The way to X-Ray.
+    fn proxy(&self) -> Result<&Proxy, ApiError> {
+        let forward = self.forward.as_ref();
+        forward.map(|forward| &forward.proxy).ok_or_else(|| ApiError::unavailable("nothing is forwarded"))
+    }
+
     /// The body of a request for X-Ray, which is small. Documents that fill the memory do not keep it out.
     async fn read_small(&self, request: Request) -> Result<(Bytes, Charge), ApiError> {
         self.read_body(request, REQUEST_MAX_BYTES, &self.for_requests).await
@@ -137,7 +154,7 @@ impl Api {
 
 async fn sampling_rules(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (body, charge) = api.read_small(request).await?;
-    let answer = api.proxy.sampling_rules(body).await;
+    let answer = api.proxy()?.sampling_rules(body).await;
     drop(charge);
     answer
 }
@@ -145,7 +162,7 @@ async fn sampling_rules(State(api): State<Arc<Api>>, request: Request) -> Result
 async fn forward(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let path = request.uri().path().to_owned();
     let (body, charge) = api.read_small(request).await?;
-    let answer = api.proxy.forward(http::Method::POST, &path, body).await;
+    let answer = api.proxy()?.forward(http::Method::POST, &path, body).await;
     drop(charge);
     answer
 }
@@ -163,7 +180,7 @@ async fn other(State(api): State<Arc<Api>>, request: Request) -> Result<Response
     let target =
         request.uri().path_and_query().map_or(path.as_str(), http::uri::PathAndQuery::as_str).to_owned();
     let (body, charge) = api.read_small(request).await?;
-    let answer = api.proxy.forward(method, &target, body).await;
+    let answer = api.proxy()?.forward(method, &target, body).await;
     drop(charge);
     answer
 }

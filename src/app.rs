@@ -1,18 +1,18 @@
 //! Takes the ports, starts the rooms, and stops them in order. The only file that knows all others.
 
+mod forwarding;
 mod intake;
 
 pub use intake::ToXRay;
 
 use crate::api::{self, Api, Health, Phase, Server};
-use crate::aws::{self, SetupError};
+use crate::aws::SetupError;
 use crate::config::{Config, Stopping};
 use crate::events::Events;
-use crate::pipeline::{Settled, Shared, Snapshot};
+use crate::pipeline::{Shared, Snapshot};
 use crate::shutdown::Stop;
-use crate::sink::xray::{self, Telemetry};
-use crate::spool::Spool;
 use crate::udp::{self, Listener};
+use forwarding::Forwarding;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,16 +23,6 @@ use tokio::task::JoinHandle;
 /// Silence after which a stopping daemon believes that the last sender has gone: ECS signals all containers of
 /// a task together.
 const SILENCE: Duration = Duration::from_millis(500);
-
-/// Time the last telemetry record may take.
-const LAST_TELEMETRY_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Time an X-Ray that has taken everything so far has for what came while it did.
-const LAST_ROUND_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Time the spool has for what is left in memory at the very end. Writing to a disk that works takes a few
-/// milliseconds.
-const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time between two summaries in the log.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
@@ -142,8 +132,7 @@ impl App {
         let mut rooms = Rooms::start(self)?;
         tokio::select! {
             () = stop.requested() => {}
-            // The search ends only when it was told to give up.
-            Ok(Err(error)) = &mut rooms.search => {
+            error = rooms.given_up() => {
                 let at_once = Stopping { linger: Duration::ZERO, timeout: Duration::ZERO };
                 rooms.end(&at_once, stop).await;
                 return Err(error.into());
@@ -175,46 +164,38 @@ fn inherited() -> (Option<UdpSocket>, Option<TcpListener>) {
 struct Rooms {
     pipeline: Shared,
     listener: Arc<Mutex<Listener>>,
-    spool: Option<Spool>,
     health: Health,
     /// How far the end has come; every task but the search ends by it.
     ending: watch::Sender<Ending>,
     server: JoinHandle<()>,
-    sink: JoinHandle<()>,
-    telemetry: JoinHandle<()>,
+    forwarding: Option<Forwarding>,
     summaries: JoinHandle<()>,
-    search: JoinHandle<Result<(), SetupError>>,
 }
 
 impl Rooms {
     fn start(app: App) -> Result<Self, AppError> {
         let App { config, udp, tcp, pipeline, events } = app;
         say_start(&config, &udp, &tcp);
-        let spool = config.spool.clone();
-        let spool =
-            spool.map(|settings| Spool::start(settings, pipeline.clone(), events.clone())).transpose()?;
-        let listener =
-            Listener::start(udp, &config.udp, ToXRay::new(pipeline.clone(), events.clone()), events.clone())?;
+        let ending = watch::Sender::new(Ending::Running);
+        let at = |wanted| until(ending.subscribe(), wanted);
+        let forwarding = if config.forward {
+            Some(Forwarding::start(&config, &pipeline, &events, &ending)?)
+        } else {
+            None
+        };
+        let to_xray = ToXRay::new(pipeline.clone(), events.clone());
+        let listener = Listener::start(udp, &config.udp, to_xray, events.clone())?;
         let listener = Arc::new(Mutex::new(listener));
         let health = {
             let listener = listener.clone();
             Health::new(move || lock(&listener).is_alive())
         };
-        let (aws, search) = aws::search(config.aws.clone(), events.clone());
-        let ending = watch::Sender::new(Ending::Running);
-        let at = |wanted| until(ending.subscribe(), wanted);
-
-        let api =
-            Api::new(pipeline.clone(), events.clone(), health.clone(), aws.clone(), config.http.clone());
+        let aws = forwarding.as_ref().map(|forwarding| forwarding.aws.clone());
+        let api = Api::new(pipeline.clone(), events.clone(), health.clone(), aws, config.http.clone());
         let server = tokio::spawn(Server::new(tcp, api.router())?.run(at(Ending::Counted)));
-        let metadata = (!config.aws.local_mode).then(|| config.aws.clone());
-        let telemetry = Telemetry::new(pipeline.clone(), events.clone(), config.telemetry.clone(), metadata);
-        let telemetry = tokio::spawn(telemetry.run(aws.clone(), at(Ending::Counted)));
-        let sink = tokio::spawn(xray::run(pipeline.clone(), aws, events.clone(), at(Ending::Delivered)));
         let summaries = tokio::spawn(summaries(pipeline.clone(), events, at(Ending::Counted)));
-        let search = tokio::spawn(search.run(config.exit_without_region));
         health.enter(Phase::Running);
-        Ok(Self { pipeline, listener, spool, health, ending, server, sink, telemetry, summaries, search })
+        Ok(Self { pipeline, listener, health, ending, server, forwarding, summaries })
     }
 
     /// Receives until the senders are silent, delivers, counts what could not be delivered, and says so.
@@ -222,54 +203,37 @@ impl Rooms {
         self.health.enter(Phase::Stopping);
         let dropped_before = self.pipeline.snapshot().totals.dropped_total();
         let end_at = tokio::time::Instant::now() + stopping.timeout;
-        // The last telemetry record needs its moment too.
-        let last_record = LAST_TELEMETRY_TIMEOUT.min(stopping.timeout / 4);
-        let give_up_at = end_at.checked_sub(last_record).unwrap_or(end_at);
         linger(&self.listener, stopping.linger.min(stopping.timeout), &mut stop).await;
         self.pipeline.close_intake(Instant::now());
-        let outlives = self.spool.as_ref().is_some_and(Spool::outlives_this_run);
-        // Datagrams are received meanwhile: until somebody replaces this daemon, nobody else takes them.
-        let settled = tokio::select! {
-            settled = self.pipeline.settled(outlives) => Some(settled),
-            () = tokio::time::sleep_until(give_up_at) => None,
-            () = stop.insisted() => None,
+        let outlives = self.forwarding.as_ref().is_some_and(Forwarding::outlives_this_run);
+        let last_at = match self.forwarding {
+            Some(forwarding) => {
+                forwarding.deliver(&self.pipeline, &self.listener, &self.ending, end_at, &mut stop).await
+            }
+            None => end_at,
         };
         lock(&self.listener).stop();
-        self.pipeline.close_intake(Instant::now());
-        if settled == Some(Settled::Delivered) {
-            // What came meanwhile. With a disk to leave it on, a restart need not wait long for it.
-            let soon = tokio::time::Instant::now() + LAST_ROUND_TIMEOUT;
-            let last_round_at = if outlives { give_up_at.min(soon) } else { give_up_at };
-            tokio::select! {
-                _ = tokio::time::timeout_at(last_round_at, self.pipeline.settled(outlives)) => {}
-                () = stop.insisted() => {}
-            }
-        }
-        self.ending.send_replace(Ending::Delivered);
-        let _ = self.sink.await;
-        if let Some(spool) = self.spool
-            && !spool.finish(tokio::time::Instant::now() + LAST_WRITE_TIMEOUT).await
-        {
-            tracing::error!("the spool's disk does not answer");
-        }
-        self.pipeline.drop_waiting();
         self.ending.send_replace(Ending::Counted);
-        // Health was answered until now; requests under way and the last record get what is left of the time. An
-        // X-Ray that takes no documents hardly takes a record, and a restart should be quick.
-        let for_the_record = match settled {
-            Some(Settled::OnDisk) => LAST_TELEMETRY_TIMEOUT / 8,
-            _ => LAST_TELEMETRY_TIMEOUT,
-        };
-        let last_at = end_at.min(tokio::time::Instant::now() + for_the_record);
+        // Health was answered until now; requests under way get what is left of the time.
         tokio::select! {
-            _ = tokio::time::timeout_at(last_at, async { (self.telemetry.await, self.server.await) }) => {}
+            _ = tokio::time::timeout_at(last_at, self.server) => {}
             () = stop.insisted() => {}
         }
         let _ = self.summaries.await;
-        self.search.abort();
         let report = Report { snapshot: self.pipeline.snapshot(), dropped_before };
         say_end(&report, outlives);
         report
+    }
+
+    /// The search for AWS ends only when it was told to give up.
+    async fn given_up(&mut self) -> SetupError {
+        match &mut self.forwarding {
+            Some(forwarding) => match (&mut forwarding.search).await {
+                Ok(Err(error)) => error,
+                _ => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
     }
 }
 

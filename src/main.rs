@@ -28,8 +28,10 @@ fn run() -> anyhow::Result<u8> {
     match invocation.verb {
         Verb::Help => verbs::print(&help()),
         Verb::Version => verbs::print(&format!("xrayd version: {}\n", env!("CARGO_PKG_VERSION"))),
-        Verb::Address => verbs::address::run(invocation.options),
-        Verb::Send => verbs::send::run(invocation.options, &invocation.operands),
+        Verb::Address => verbs::address::run(&invocation.options),
+        Verb::Send => verbs::send::run(&invocation.options, &invocation.operands),
+        Verb::Export => verbs::export::run(&invocation.options, &Config::load(&invocation, &environment)?),
+        Verb::Import => verbs::import::run(&invocation.operands, &Config::load(&invocation, &environment)?),
         Verb::Healthcheck => verbs::healthcheck::run(&Config::load(&invocation, &environment)?),
         Verb::Run | Verb::Local => return daemon(Config::load(&invocation, &environment)?),
     }

@@ -29,6 +29,8 @@ pub enum Code {
     Validation,
     /// A member has another JSON type than the model says, or the body is no JSON.
     Serialization,
+    /// The request is right, and cannot be answered all the same.
+    InternalFailure,
 }
 
 impl Code {
@@ -46,6 +48,7 @@ impl Code {
             Self::PolicyCountLimitExceeded => "PolicyCountLimitExceededException",
             Self::Validation => "ValidationException",
             Self::Serialization => "SerializationException",
+            Self::InternalFailure => "InternalFailure",
         }
     }
 
@@ -53,6 +56,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::ResourceNotFound => 404,
+            Self::InternalFailure => 500,
             _ => 400,
         }
     }
@@ -67,6 +71,16 @@ impl Refusal {
     /// `InvalidRequestException`, the usual one.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidRequest, message)
+    }
+
+    /// `SerializationException`: not the JSON the model says.
+    pub fn serialization(message: impl Into<String>) -> Self {
+        Self::new(Code::Serialization, message)
+    }
+
+    /// `InternalFailure`: no fault of the request.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Code::InternalFailure, message)
     }
 
     /// 404 for a resource with this ARN.

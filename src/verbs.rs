@@ -1,7 +1,11 @@
 //! The short-lived verbs of the command line, and what they print.
 
 pub mod address;
+mod daemon;
+pub mod export;
 pub mod healthcheck;
+pub mod import;
+mod progress;
 pub mod send;
 
 use std::io::Write;

@@ -1,5 +1,6 @@
 //! Errors as restJson1 services answer them: a code in the header and the body, a message for a person.
 
+use crate::refusal::{Code, Refusal};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode};
 
@@ -44,6 +45,13 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
     }
 
+    /// No operation of X-Ray's, where X-Ray is here.
+    pub(super) fn no_such_operation(method: &Method, path: &str) -> Self {
+        let path: String = path.chars().take(100).collect();
+        let message = format!("{method} {path} is no operation of X-Ray's; its API reference has the paths");
+        Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
+    }
+
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
     }
@@ -58,4 +66,22 @@ impl IntoResponse for ApiError {
         headers.insert("x-amzn-errortype", HeaderValue::from_static(self.code));
         response
     }
+}
+
+/// A refusal in X-Ray's form. Errors of the model have their message in lower case, all others `Message` (recorded).
+pub(super) fn refused(refusal: &Refusal) -> Response {
+    let key = match refusal.code {
+        Code::Validation | Code::Serialization | Code::InternalFailure => "message",
+        _ => "Message",
+    };
+    let mut body = serde_json::json!({ "__type": refusal.code.name(), key: refusal.message });
+    if let Some(resource) = &refusal.resource {
+        body["ResourceName"] = resource.as_str().into();
+    }
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = (status, body.to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("x-amzn-errortype", HeaderValue::from_static(refusal.code.name()));
+    response
 }

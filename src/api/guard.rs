@@ -2,6 +2,8 @@
 
 use super::Api;
 use super::error::ApiError;
+use super::server::Peer;
+use crate::config::Http;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -35,6 +37,19 @@ fn is_foreign(request: &Request) -> bool {
     let origin =
         origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
     origin.is_none() || origin != header(HOST.as_str())
+}
+
+/// Whether this request may read traces: not from another host, unless the user allowed it, and not for a page that
+/// only pretends to be ours.
+pub(super) fn check_reader(request: &Request, http: &Http) -> Result<(), ApiError> {
+    let peer = request.extensions().get::<Peer>();
+    let here = peer.is_some_and(|Peer(peer)| peer.ip().to_canonical().is_loopback());
+    if !here && !http.allow_remote_query {
+        return Err(ApiError::forbidden(
+            "traces are shown to this host alone; start xrayd with --allow-remote-query to show them to others",
+        ));
+    }
+    check_host(request, &http.allowed_hosts)
 }
 
 /// Against DNS rebinding: the Host must be an address, localhost, or a name the user allowed.
@@ -74,6 +89,26 @@ mod tests {
         assert!(is_foreign(&request(&[("host", "127.0.0.1:2000"), ("origin", "https://evil.example")])));
         assert!(is_foreign(&request(&[("host", "127.0.0.1:2000"), ("origin", "null")])));
         assert!(is_foreign(&request(&[("host", "127.0.0.1:2000"), ("sec-fetch-site", "cross-site")])));
+    }
+
+    #[test]
+    fn other_hosts_read_nothing_unless_they_are_allowed_to() {
+        let from = |peer: &str, host: &str| {
+            let mut request = request(&[("host", host)]);
+            request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+            request
+        };
+        let (closed, open) = (Http::default(), Http { allow_remote_query: true, ..Http::default() });
+        for here in ["127.0.0.1:9", "127.8.8.8:9", "[::1]:9", "[::ffff:127.0.0.1]:9"] {
+            assert!(check_reader(&from(here, "127.0.0.1:2000"), &closed).is_ok(), "{here}");
+            assert!(check_reader(&from(here, "evil.example"), &closed).is_err(), "{here}");
+        }
+        for there in ["10.0.0.2:9", "[::ffff:10.0.0.2]:9", "[fe80::1]:9"] {
+            assert!(check_reader(&from(there, "10.0.0.1:2000"), &closed).is_err(), "{there}");
+            assert!(check_reader(&from(there, "10.0.0.1:2000"), &open).is_ok(), "{there}");
+            assert!(check_reader(&from(there, "evil.example"), &open).is_err(), "{there}");
+        }
+        assert!(check_reader(&request(&[("host", "127.0.0.1")]), &closed).is_err(), "nobody knows who asks");
     }
 
     #[test]

@@ -78,9 +78,11 @@ pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result
     let put = parse(&body)
         .map_err(|error| ApiError::invalid(format!("the body is no PutTraceSegments request: {error}")))?;
     let documents = put.documents.0.iter().map(AsRef::as_ref);
-    api.pipeline.offer_documents(Instant::now(), documents).map_err(|reason| match reason {
-        NotTaken::TooLarge => ApiError::invalid(reason.to_string()),
-        NotTaken::Full | NotTaken::Stopping => ApiError::unavailable(reason.to_string()),
-    })?;
+    if let Some(forward) = &api.forward {
+        forward.pipeline.offer_documents(Instant::now(), documents).map_err(|reason| match reason {
+            NotTaken::TooLarge => ApiError::invalid(reason.to_string()),
+            NotTaken::Full | NotTaken::Stopping => ApiError::unavailable(reason.to_string()),
+        })?;
+    }
     Ok(([(CONTENT_TYPE, "application/json")], r#"{"UnprocessedTraceSegments":[]}"#).into_response())
 }

@@ -17,6 +17,10 @@ pub enum Verb {
     Send,
     /// Explain `AWS_XRAY_DAEMON_ADDRESS`.
     Address,
+    /// Write traces of the running daemon's store to standard output.
+    Export,
+    /// Put traces from files into the running daemon's store.
+    Import,
     /// `--help`.
     Help,
     /// `--version`.
@@ -24,17 +28,23 @@ pub enum Verb {
 }
 
 /// Flags only one verb has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
 pub struct VerbOptions {
     /// `send --lines`
     pub lines: bool,
-    /// `send --raw`
+    /// `send --raw`, `export --raw`
     pub raw: bool,
     /// `address --resolve`
     pub resolve: bool,
     /// `address --env`
     pub env: bool,
+    /// `export --from`
+    pub from: Option<String>,
+    /// `export --to`
+    pub to: Option<String>,
+    /// `export --filter`
+    pub filter: Option<String>,
 }
 
 /// A parsed command line; values are not checked yet.
@@ -85,6 +95,11 @@ impl Invocation {
                 *option = parse_switch(&written, value.as_deref().unwrap_or("true"))?;
                 continue;
             }
+            if let Some(option) = verb_value(&mut options, name) {
+                let value = value.or_else(|| arguments.next());
+                *option = Some(value.ok_or(ConfigError::ValueMissing { flag: written })?);
+                continue;
+            }
             let Some(setting) = settings::by_flag(name) else {
                 return Err(ConfigError::UnknownFlag { flag: written });
             };
@@ -108,21 +123,27 @@ impl Invocation {
         {
             self.verb = Verb::Version;
         }
+        let VerbOptions { lines, raw, resolve, env, from, to, filter } = self.options.clone();
         let allowed = match self.verb {
-            Verb::Send => VerbOptions { resolve: false, env: false, ..self.options },
-            Verb::Address => VerbOptions { lines: false, raw: false, ..self.options },
+            Verb::Send => VerbOptions { lines, raw, ..VerbOptions::default() },
+            Verb::Address => VerbOptions { resolve, env, ..VerbOptions::default() },
+            Verb::Export => VerbOptions { raw, from, to, filter, ..VerbOptions::default() },
             _ => VerbOptions::default(),
         };
         if allowed != self.options {
             return Err(ConfigError::Conflict(
-                "--lines and --raw belong to send, --resolve and --env to address".to_owned(),
+                "--lines and --raw belong to send, --resolve and --env to address, --from, --to, --filter and --raw to export"
+                    .to_owned(),
             ));
         }
         match (self.verb, self.operands.first()) {
             (Verb::Send, None) => {
                 Err(ConfigError::Conflict("send: name the files to send, or - for standard input".to_owned()))
             }
-            (Verb::Run | Verb::Local | Verb::Healthcheck | Verb::Address, Some(word)) => {
+            (Verb::Import, None) => Err(ConfigError::Conflict(
+                "import: name the files to read, or - for standard input".to_owned(),
+            )),
+            (Verb::Run | Verb::Local | Verb::Healthcheck | Verb::Address | Verb::Export, Some(word)) => {
                 Err(ConfigError::Word { word: word.clone(), reason: "one word too many; see xrayd --help" })
             }
             _ => Ok(()),
@@ -136,11 +157,13 @@ fn parse_verb(word: &str) -> Result<Verb, ConfigError> {
         "healthcheck" => Ok(Verb::Healthcheck),
         "send" => Ok(Verb::Send),
         "address" => Ok(Verb::Address),
+        "export" => Ok(Verb::Export),
+        "import" => Ok(Verb::Import),
         "help" => Ok(Verb::Help),
         "version" => Ok(Verb::Version),
         _ => Err(ConfigError::Word {
             word: word.to_owned(),
-            reason: "not a verb; there are local, healthcheck, send and address (and none, to run the daemon)",
+            reason: "not a verb; there are local, healthcheck, send, address, export and import (and none, to run the daemon)",
         }),
     }
 }
@@ -151,6 +174,15 @@ fn verb_option<'a>(options: &'a mut VerbOptions, name: &str) -> Option<&'a mut b
         "raw" => Some(&mut options.raw),
         "resolve" => Some(&mut options.resolve),
         "env" => Some(&mut options.env),
+        _ => None,
+    }
+}
+
+fn verb_value<'a>(options: &'a mut VerbOptions, name: &str) -> Option<&'a mut Option<String>> {
+    match name {
+        "from" => Some(&mut options.from),
+        "to" => Some(&mut options.to),
+        "filter" => Some(&mut options.filter),
         _ => None,
     }
 }
@@ -228,11 +260,17 @@ mod tests {
             ("-n", "-n: a value has to follow"),
             (
                 "lokal",
-                "\"lokal\": not a verb; there are healthcheck, send and address (and none, to run the daemon)",
+                "\"lokal\": not a verb; there are local, healthcheck, send, address, export and import (and none, to run the daemon)",
             ),
             ("address x", "\"x\": one word too many; see xrayd --help"),
             ("send", "send: name the files to send, or - for standard input"),
-            ("address --lines", "--lines and --raw belong to send, --resolve and --env to address"),
+            (
+                "address --lines",
+                "--lines and --raw belong to send, --resolve and --env to address, --from, --to, --filter and --raw to export",
+            ),
+            ("import", "import: name the files to read, or - for standard input"),
+            ("export x", "\"x\": one word too many; see xrayd --help"),
+            ("export --from", "--from: a value has to follow"),
             ("-v=maybe", "-v: \"maybe\" is neither true nor false"),
         ] {
             assert_eq!(parse(line).unwrap_err().to_string(), expected, "{line}");

@@ -330,6 +330,8 @@ Usage: xrayd [flags]                 run the daemon; takes the AWS X-Ray daemon'
        xrayd healthcheck [flags]     ask the running daemon's /healthz: exit 0 or 1
        xrayd send [flags] FILE…      send documents to AWS_XRAY_DAEMON_ADDRESS; - is standard input
        xrayd address [flags]         what AWS_XRAY_DAEMON_ADDRESS means
+       xrayd export [flags]          write traces of the running daemon's store to standard output
+       xrayd import [flags] FILE…    put traces from files into the running daemon's store; - is standard input
 ";
 
 const VERB_FLAGS: &str = "
@@ -337,6 +339,11 @@ send:      --lines      each line of a file is one document (else each file is)
            --raw        each file is a whole datagram, header included
 address:   --resolve    look host names up and print addresses
            --env        print one line for AWS_XRAY_DAEMON_ADDRESS
+export:    --from TIME  beginning: 2026-11-25T10:00:00Z, seconds since 1970, or an age like 15m (default 6h)
+           --to TIME    end, likewise (default now)
+           --filter EXPRESSION
+                        only traces this filter expression matches
+           --raw        documents as they were sent, one each line (else the form of aws xray batch-get-traces)
 ";
 
 /// What `--help` prints.

@@ -10,7 +10,7 @@ use std::io::Read;
 ///
 /// # Errors
 /// The file, or the line of it, that could not be read or sent.
-pub fn run(options: VerbOptions, files: &[String]) -> anyhow::Result<()> {
+pub fn run(options: &VerbOptions, files: &[String]) -> anyhow::Result<()> {
     let mut emitter = Emitter::new(&DaemonAddress::from_env()?);
     let mut sent = 0;
     for file in files {
@@ -35,7 +35,7 @@ pub fn run(options: VerbOptions, files: &[String]) -> anyhow::Result<()> {
     super::print(&format!("{sent} sent\n"))
 }
 
-fn read(file: &str) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(file: &str) -> std::io::Result<Vec<u8>> {
     if file != "-" {
         return std::fs::read(file);
     }

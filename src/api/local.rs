@@ -1,0 +1,243 @@
+//! X-Ray's own operations, answered from the store.
+//!
+//! Each operation is a function from the request's body to the answer's, both JSON. What is wrong with a request is said
+//! in X-Ray's words ([`Refusal`]).
+
+mod cursors;
+mod graph;
+mod retrieval;
+mod summaries;
+mod traces;
+
+use crate::account::model::{self, Operation};
+use crate::account::{Account, Entropy};
+use crate::config::Storing;
+use crate::query::filter::{Expression, GroupBy, Groups};
+use crate::query::search::Search;
+use crate::query::{By, TraceId, Window};
+use crate::refusal::Refusal;
+use crate::store::Store;
+use cursors::Cursors;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+
+/// Queries that run at once. Each uses every core, and memory for what it reads.
+const QUERIES_MAX: usize = 2;
+
+/// Longest time range where X-Ray has a limit, in seconds (`Time range cannot be longer than 6 hours`).
+const STRICT_RANGE_SECS: f64 = 6.0 * 3600.0;
+
+/// X-Ray on this machine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Local(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    account: Mutex<Account>,
+    strict_limits: bool,
+    cursors: Mutex<Cursors>,
+    queries: Semaphore,
+}
+
+/// What an operation is answered from, and when.
+struct Asked<'a> {
+    store: &'a Store,
+    account: &'a Mutex<Account>,
+    cursors: &'a Mutex<Cursors>,
+    strict_limits: bool,
+    /// Seconds since 1970.
+    now: f64,
+    body: &'a Value,
+}
+
+impl Local {
+    /// Answers from this store, with what it remembers of groups, sampling rules and the like.
+    ///
+    /// # Errors
+    /// When what it remembers cannot be read: written by a newer version, or damaged.
+    pub fn new(store: Store, settings: &Storing) -> Result<Self, LocalError> {
+        let kept = store.load_account().map_err(|error| LocalError(error.to_string()))?;
+        let defaults = crate::account::Settings {
+            region: settings.region.clone(),
+            account_id: ACCOUNT_ID.to_owned(),
+            sampling_rate: settings.sampling_rate,
+        };
+        let account = match kept {
+            Some(kept) => {
+                Account::load(&kept, &defaults).map_err(|error| LocalError(error.to_string()))?
+            }
+            None => Account::new(&defaults),
+        };
+        Ok(Self(Arc::new(Inner {
+            store,
+            account: Mutex::new(account),
+            strict_limits: settings.strict_limits,
+            cursors: Mutex::default(),
+            queries: Semaphore::new(QUERIES_MAX),
+        })))
+    }
+
+    /// The store it answers from.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Answers one operation. `body` may be empty, which means an empty object.
+    ///
+    /// # Errors
+    /// X-Ray's refusal.
+    pub async fn call(&self, operation: &'static Operation, body: &[u8]) -> Result<Value, Refusal> {
+        let body = parse(body)?;
+        model::check(operation, &body)?;
+        let permit = if is_query(operation) { self.0.queries.acquire().await.ok() } else { None };
+        let inner = self.0.clone();
+        let answered = tokio::task::spawn_blocking(move || inner.answer(operation, &body)).await;
+        drop(permit);
+        answered.unwrap_or_else(|_| Err(Refusal::internal("the query did not end as it should")))
+    }
+}
+
+/// Why the store's X-Ray cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the store's groups and sampling rules: {0}")]
+pub struct LocalError(String);
+
+/// The account in ARNs: no real one, so that nobody takes it for theirs.
+const ACCOUNT_ID: &str = "000000000000";
+
+/// An empty body is an empty object: operations without members are asked so.
+fn parse(body: &[u8]) -> Result<Value, Refusal> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    match serde_json::from_slice(body) {
+        Ok(body @ Value::Object(_)) => Ok(body),
+        Ok(_) => Err(Refusal::serialization("the body is no JSON object")),
+        Err(error) => Err(Refusal::serialization(format!("the body is no JSON: {error}"))),
+    }
+}
+
+fn is_query(operation: &Operation) -> bool {
+    matches!(
+        operation.name,
+        "GetTraceSummaries" | "GetServiceGraph" | "GetTimeSeriesServiceStatistics" | "BatchGetTraces"
+    )
+}
+
+impl Inner {
+    fn answer(&self, operation: &'static Operation, body: &Value) -> Result<Value, Refusal> {
+        let now = now();
+        let asked = Asked {
+            store: &self.store,
+            account: &self.account,
+            cursors: &self.cursors,
+            strict_limits: self.strict_limits,
+            now,
+            body,
+        };
+        match operation.name {
+            "GetTraceSummaries" => summaries::get(&asked),
+            "BatchGetTraces" => traces::batch_get(&asked),
+            "GetTraceGraph" => graph::of_trace(&asked),
+            "GetServiceGraph" => graph::of_services(&asked),
+            "GetTimeSeriesServiceStatistics" => graph::time_series(&asked),
+            "StartTraceRetrieval" | "ListRetrievedTraces" | "GetRetrievedTracesGraph" => {
+                retrieval::call(operation, &asked)
+            }
+            _ => self.account_call(operation, body, now),
+        }
+    }
+
+    fn account_call(&self, operation: &'static Operation, body: &Value, now: f64) -> Result<Value, Refusal> {
+        let mut account = lock(&self.account);
+        let answer = account.call(operation, body, now, &mut Entropy::of_system());
+        let answer = answer.unwrap_or_else(|| Err(Refusal::internal("an operation nobody answers")));
+        // What was answered must outlive a restart.
+        if account.take_changed() {
+            self.store.save_account(&account.to_json()).map_err(|error| {
+                Refusal::internal(format!("it works, but cannot be kept on disk: {error}"))
+            })?;
+        }
+        answer
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+impl Asked<'_> {
+    fn text(&self, key: &str) -> Option<&str> {
+        self.body.get(key)?.as_str()
+    }
+
+    /// Start and end as they were given. The model's check has seen that they are there.
+    fn range(&self) -> Result<(f64, f64), Refusal> {
+        let time = |key| self.body.get(key).and_then(model::time).unwrap_or_default();
+        let (start, end) = (time("StartTime"), time("EndTime"));
+        if end < start {
+            return Err(Refusal::invalid("End time cannot be earlier than start time"));
+        }
+        Ok((start, end))
+    }
+
+    /// boto3 and the CLI cut times to whole seconds: an end without fraction means the whole second, or what was sent a
+    /// moment ago would be missing.
+    fn window(by: By, start: f64, end: f64) -> Window {
+        Window { by, from: start, until: if end.fract() == 0.0 { end + 1.0 } else { end } }
+    }
+
+    fn refuse_long_range(&self, start: f64, end: f64) -> Result<(), Refusal> {
+        if self.strict_limits && end - start > STRICT_RANGE_SECS {
+            return Err(Refusal::invalid("Time range cannot be longer than 6 hours"));
+        }
+        Ok(())
+    }
+
+    /// The filter of the group the request names, if it names one.
+    fn group(&self) -> Result<Option<Arc<Expression>>, Refusal> {
+        let (by, value) = match (self.text("GroupName"), self.text("GroupARN")) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => return Err(Refusal::invalid("Provide either GroupName or GroupARN")),
+            (Some(name), None) => (GroupBy::Name, name),
+            (None, Some(arn)) => (GroupBy::Arn, arn),
+        };
+        lock(self.account).group_expression(by, value).ok_or_else(|| Refusal::invalid("Group not found."))
+    }
+
+    /// A copy of all groups' filters: evaluation must not hold the account.
+    fn groups(&self) -> GroupFilters {
+        GroupFilters(lock(self.account).group_expressions())
+    }
+
+    fn everything<'s>(&self, window: Window, expression: Option<&'s Expression>, groups: &'s GroupFilters) -> Search<'s> {
+        Search { window, expression, groups, sample: 1.0 }
+    }
+}
+
+/// Filters of groups by name and by ARN.
+struct GroupFilters(HashMap<String, Arc<Expression>>);
+
+impl Groups for GroupFilters {
+    fn expression(&self, _: GroupBy, value: &str) -> Option<Arc<Expression>> {
+        self.0.get(value).cloned()
+    }
+}
+
+/// What could not be read is no fault of the request.
+fn unreadable(error: &dyn std::error::Error) -> Refusal {
+    Refusal::internal(format!("the store cannot be read: {error}"))
+}
+
+fn trace_id(text: &str) -> Option<TraceId> {
+    TraceId::parse(&crate::segment::normal_trace_id(text)?)
+}

@@ -1,0 +1,128 @@
+//! GetTraceSummaries.
+
+use super::cursors::{Token, fingerprint};
+use super::{Asked, lock, unreadable};
+use crate::query::filter::Expression;
+use crate::query::search::{Found, Match, Search, search};
+use crate::query::summary::Summary;
+use crate::query::trace::Trace;
+use crate::query::{By, Source};
+use crate::refusal::Refusal;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Traces of one answer. X-Ray's pages vary; Grafana reads them until it has a thousand.
+const PAGE: usize = 200;
+
+/// What is asked, as far as it decides what is found.
+#[derive(Hash)]
+struct Question<'a> {
+    times: [u64; 2],
+    by: u8,
+    sample: u64,
+    filter: Option<&'a str>,
+}
+
+pub(super) fn get(asked: &Asked<'_>) -> Result<Value, Refusal> {
+    let (start, end) = asked.range()?;
+    let by = match asked.text("TimeRangeType") {
+        Some("Event") => By::Received,
+        Some("Service") => By::End,
+        _ => By::Start,
+    };
+    let sample = sample(asked)?;
+    let filter = asked.text("FilterExpression").filter(|filter| !filter.trim().is_empty());
+    let expression = filter.map(Expression::parse).transpose();
+    let expression = expression.map_err(|error| Refusal::invalid(error.to_string()))?;
+    let question = Question {
+        times: [start.to_bits(), end.to_bits()],
+        by: by as u8,
+        sample: sample.to_bits(),
+        filter,
+    };
+    let question = fingerprint(&question);
+    let token = match asked.text("NextToken") {
+        Some(text) => Some(
+            Token::read(text, question).ok_or_else(|| Refusal::invalid(format!("Invalid token {text}")))?,
+        ),
+        None => None,
+    };
+    let kept = token.and_then(|_| lock(asked.cursors).get(question, asked.now));
+    let found = match kept {
+        Some(found) => found,
+        None => {
+            let mut window = Asked::window(by, start, end);
+            if let (By::Start, Some(token)) = (by, token) {
+                // Only what is older can follow.
+                window.until = window.until.min(token.start.next_up());
+            }
+            let groups = asked.groups();
+            let search_for =
+                Search { window, expression: expression.as_ref(), groups: &groups, sample };
+            Arc::new(search(asked.store, &search_for).map_err(|error| unreadable(&error))?)
+        }
+    };
+    page(asked, question, &found, token, by, start)
+}
+
+/// One page of what was found.
+fn page(
+    asked: &Asked<'_>,
+    question: u64,
+    found: &Arc<Found>,
+    token: Option<Token>,
+    by: By,
+    start: f64,
+) -> Result<Value, Refusal> {
+    let from = token.map_or(0, |token| token.position(&found.matches));
+    let page = &found.matches[from..(from + PAGE).min(found.matches.len())];
+    let more = from + page.len() < found.matches.len() || found.cut;
+    let next = page.last().filter(|_| more).map(|last| Token { start: last.start, id: last.id }.write(question));
+    if next.is_some() {
+        lock(asked.cursors).keep(question, asked.now, found);
+    }
+    let summaries = summaries(asked, page, by)?;
+    let approximate = token.is_none().then(|| start.floor() - if by == By::End { 60.0 } else { 0.0 });
+    Ok(json!({
+        "TraceSummaries": summaries,
+        "ApproximateTime": approximate,
+        "TracesProcessedCount": found.processed,
+        "NextToken": next,
+    }))
+}
+
+fn summaries(asked: &Asked<'_>, page: &[Match], by: By) -> Result<Vec<Value>, Refusal> {
+    let ids: Vec<_> = page.iter().map(|found| found.id).collect();
+    let documents = asked.store.documents(&ids).map_err(|error| unreadable(&error))?;
+    let summaries = page.iter().zip(documents).filter_map(|(found, documents)| {
+        // Deleted since it was found.
+        if documents.is_empty() {
+            return None;
+        }
+        let matched_at = (by != By::Start).then_some(found.matched_at);
+        let summary = Summary::of(&Trace::assemble(found.id, documents), matched_at);
+        serde_json::to_value(&summary).ok()
+    });
+    Ok(summaries.collect())
+}
+
+/// The part of the traces that is looked at.
+fn sample(asked: &Asked<'_>) -> Result<f64, Refusal> {
+    let strategy = asked.body.get("SamplingStrategy").filter(|strategy| !strategy.is_null());
+    let sampling = asked.body.get("Sampling").and_then(Value::as_bool) == Some(true);
+    let (true, Some(strategy)) = (sampling, strategy) else { return Ok(1.0) };
+    // A partial scan may look at everything.
+    if strategy.get("Name").and_then(Value::as_str) != Some("FixedRate") {
+        return Ok(1.0);
+    }
+    let by = asked.text("TimeRangeType").unwrap_or("TraceId");
+    if by != "Event" {
+        return Err(Refusal::invalid(format!(
+            "Cannot use FixedRate with input time range type: {by}. Please try using time range type: Event"
+        )));
+    }
+    let rate = strategy.get("Value").and_then(Value::as_f64).filter(|rate| (0.0..=1.0).contains(rate));
+    rate.ok_or_else(|| {
+        Refusal::invalid("sampling rate must be specified and its value must be between [0, 1]")
+    })
+}
