@@ -4,6 +4,7 @@
 //! in X-Ray's words ([`Refusal`]).
 
 mod cursors;
+mod export;
 mod graph;
 mod retrieval;
 mod summaries;
@@ -12,20 +13,28 @@ mod traces;
 use crate::account::model::{self, Operation};
 use crate::account::{Account, Entropy};
 use crate::config::Storing;
-use crate::query::filter::{Expression, GroupBy, Groups};
+use crate::api::stream::Parts;
+use crate::query::cause::RootCauses;
+use crate::query::filter::{Expression, GroupBy, Groups, View};
+use crate::query::row::settle;
 use crate::query::search::Search;
-use crate::query::{By, TraceId, Window};
+use crate::query::summary::Summary;
+use crate::query::trace::Trace;
+use crate::query::{By, Record, Source, Stored, TraceId, Window};
 use crate::refusal::Refusal;
 use crate::store::Store;
 use cursors::Cursors;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Queries that run at once. Each uses every core, and memory for what it reads.
 const QUERIES_MAX: usize = 2;
+
+/// Readers that follow traces at once.
+const TAILS_MAX: usize = 16;
 
 /// Longest time range where X-Ray has a limit, in seconds (`Time range cannot be longer than 6 hours`).
 const STRICT_RANGE_SECS: f64 = 6.0 * 3600.0;
@@ -40,7 +49,8 @@ struct Inner {
     account: Mutex<Account>,
     strict_limits: bool,
     cursors: Mutex<Cursors>,
-    queries: Semaphore,
+    queries: Arc<Semaphore>,
+    tails: Arc<Semaphore>,
 }
 
 /// What an operation is answered from, and when.
@@ -77,13 +87,55 @@ impl Local {
             account: Mutex::new(account),
             strict_limits: settings.strict_limits,
             cursors: Mutex::default(),
-            queries: Semaphore::new(QUERIES_MAX),
+            queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
         })))
     }
 
     /// The store it answers from.
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Reads a filter; nothing at all means everything.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn filter(&self, text: &str) -> Result<Option<Arc<Expression>>, Refusal> {
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        Expression::parse(text).map(Arc::new).map(Some).map_err(|error| Refusal::invalid(error.to_string()))
+    }
+
+    /// To follow traces as they come; none when too many do.
+    pub(super) fn tail_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.tails.clone().try_acquire_owned().ok()
+    }
+
+    /// To read much.
+    pub(super) async fn query_permit(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed.
+        self.0.queries.clone().acquire_owned().await.ok()
+    }
+
+    /// Writes traces one after the other; blocks.
+    pub(super) fn export(&self, window: Window, filter: Option<&Expression>, raw: bool, parts: &Parts) {
+        export::run(&self.0, window, filter, raw, parts);
+    }
+
+    /// Summaries, in JSON, of those of these traces that match.
+    pub(super) async fn matching(
+        &self,
+        traces: BTreeSet<TraceId>,
+        filter: Option<Arc<Expression>>,
+    ) -> Vec<String> {
+        if traces.is_empty() {
+            return Vec::new();
+        }
+        let inner = self.0.clone();
+        let found = tokio::task::spawn_blocking(move || inner.matching(traces, filter.as_deref()));
+        found.await.unwrap_or_default()
     }
 
     /// Answers one operation. `body` may be empty, which means an empty object.
@@ -93,7 +145,7 @@ impl Local {
     pub async fn call(&self, operation: &'static Operation, body: &[u8]) -> Result<Value, Refusal> {
         let body = parse(body)?;
         model::check(operation, &body)?;
-        let permit = if is_query(operation) { self.0.queries.acquire().await.ok() } else { None };
+        let permit = if is_query(operation) { self.query_permit().await } else { None };
         let inner = self.0.clone();
         let answered = tokio::task::spawn_blocking(move || inner.answer(operation, &body)).await;
         drop(permit);
@@ -150,6 +202,27 @@ impl Inner {
             }
             _ => self.account_call(operation, body, now),
         }
+    }
+
+    /// A copy of all groups' filters: evaluation must not hold the account.
+    fn groups(&self) -> GroupFilters {
+        GroupFilters(lock(&self.account).group_expressions())
+    }
+
+    fn matching(&self, traces: BTreeSet<TraceId>, filter: Option<&Expression>) -> Vec<String> {
+        let (ids, groups): (Vec<_>, _) = (traces.into_iter().collect(), self.groups());
+        let documents = self.store.documents(&ids).unwrap_or_default();
+        let shown = ids.into_iter().zip(documents).filter_map(|(id, documents)| {
+            let records = records(&documents);
+            let mut rows: Vec<_> = records.iter().map(Record::row).collect();
+            settle(&mut rows);
+            let trace = Trace::assemble(id, documents.clone());
+            let causes = || RootCauses::of(&trace);
+            let wanted =
+                filter.is_none_or(|filter| filter.matches(&View::new(&rows, &causes), &groups));
+            (wanted && !rows.is_empty()).then(|| serde_json::to_string(&Summary::of(&trace, None)).ok())?
+        });
+        shown.collect()
     }
 
     fn account_call(&self, operation: &'static Operation, body: &Value, now: f64) -> Result<Value, Refusal> {
@@ -214,11 +287,6 @@ impl Asked<'_> {
         lock(self.account).group_expression(by, value).ok_or_else(|| Refusal::invalid("Group not found."))
     }
 
-    /// A copy of all groups' filters: evaluation must not hold the account.
-    fn groups(&self) -> GroupFilters {
-        GroupFilters(lock(self.account).group_expressions())
-    }
-
     fn everything<'s>(&self, window: Window, expression: Option<&'s Expression>, groups: &'s GroupFilters) -> Search<'s> {
         Search { window, expression, groups, sample: 1.0 }
     }
@@ -231,6 +299,12 @@ impl Groups for GroupFilters {
     fn expression(&self, _: GroupBy, value: &str) -> Option<Arc<Expression>> {
         self.0.get(value).cloned()
     }
+}
+
+/// The records of one trace's documents.
+fn records(documents: &[Stored]) -> Vec<Record> {
+    let read = |stored: &Stored| Record::read(&stored.document, stored.sequence, stored.received_at).ok();
+    documents.iter().filter_map(read).map(|(record, _)| record).collect()
 }
 
 /// What could not be read is no fault of the request.
