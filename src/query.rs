@@ -7,11 +7,17 @@ pub mod cause;
 pub mod filter;
 pub mod id;
 pub mod json;
+pub mod node;
 pub mod record;
 pub mod row;
 pub mod source;
+pub mod summary;
+pub mod trace;
 
 pub use id::{SegmentId, TraceId};
+pub use node::NodeId;
 pub use record::Record;
 pub use row::{Annotation, Call, Outcome, Row};
 pub use source::{By, Columns, Source, Stored, Window};
+pub use summary::Summary;
+pub use trace::Trace;

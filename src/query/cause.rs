@@ -1,5 +1,11 @@
 //! Root causes: the way from the entry of a trace to what failed, or to what took so long.
 
+mod exceptions;
+mod failure;
+mod response_time;
+
+use super::node::NodeId;
+use super::trace::Trace;
 use serde::Serialize;
 
 /// The causes of one trace. X-Ray names at most one of each kind.
@@ -66,3 +72,32 @@ pub struct CauseException {
     /// What it says.
     pub message: String,
 }
+
+impl RootCauses {
+    /// Finds them. Reads the whole trace.
+    pub fn of(trace: &Trace) -> Self {
+        let exceptions = exceptions::Exceptions::of(trace);
+        let failure = |failure| failure::find(trace, &exceptions, failure).into_iter().collect();
+        Self {
+            fault: failure(failure::Failure::Fault),
+            error: failure(failure::Failure::Error),
+            response_time: response_time::find(trace).into_iter().collect(),
+        }
+    }
+}
+
+impl CauseService {
+    fn new(node: NodeId, inferred: bool, entity_path: Vec<CauseEntity>) -> Self {
+        Self {
+            names: vec![node.name.clone()],
+            name: node.name,
+            r#type: node.r#type.unwrap_or_default(),
+            account_id: node.account_id,
+            entity_path,
+            inferred,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

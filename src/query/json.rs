@@ -28,3 +28,8 @@ pub fn status(fields: &Map<String, Value>) -> Option<i32> {
 pub fn subsegments(fields: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
     fields.get("subsegments").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
 }
+
+/// Rounded to milliseconds, as X-Ray gives durations.
+pub fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,84 @@
+//! A trace as `BatchGetTraces` answers it.
+
+use super::super::json::milliseconds;
+use super::inferred::inferred;
+use super::{Part, Trace};
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+
+/// A trace with its documents, as X-Ray writes it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TraceDocuments {
+    /// Of the trace.
+    pub id: String,
+    /// Seconds from the earliest start to the latest end; none while a segment is in progress.
+    pub duration: Option<f64>,
+    /// There is more than 500 KB of it. X-Ray then leaves documents out; here all of them are given.
+    pub limit_exceeded: bool,
+    /// One for each segment. None when nothing but subsegments came whose segment is missing.
+    pub segments: Vec<SegmentDocument>,
+}
+
+/// A segment, as X-Ray writes it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SegmentDocument {
+    /// Of the segment.
+    pub id: String,
+    /// JSON, in a text. Its keys are sorted, not in the order they were sent in; `subsegments` come last.
+    pub document: String,
+}
+
+impl Trace {
+    /// What `BatchGetTraces` says of it.
+    pub fn answer(&self) -> TraceDocuments {
+        TraceDocuments {
+            id: self.id().to_string(),
+            duration: self.duration().map(milliseconds),
+            limit_exceeded: self.exceeds_limit(),
+            segments: self.documents(),
+        }
+    }
+
+    /// The documents of its segments: those that were sent, by start, and then those made up for calls that nothing
+    /// answers.
+    pub fn documents(&self) -> Vec<SegmentDocument> {
+        let sent = self.segments().filter_map(|segment| document(segment.id()?, &Written(segment)));
+        let made = inferred(self).into_iter().filter_map(|(id, fields)| document(id, &fields));
+        sent.chain(made).collect()
+    }
+}
+
+/// What is written is JSON that was read, so that nothing is left out here.
+fn document(id: impl ToString, written: &impl Serialize) -> Option<SegmentDocument> {
+    Some(SegmentDocument { id: id.to_string(), document: serde_json::to_string(written).ok()? })
+}
+
+/// Writes a segment or subsegment with all below it. [`assemble`](super::assemble) bounds how deep that goes.
+struct Written<'a>(Part<'a>);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut written = serializer.serialize_map(None)?;
+        for (key, value) in self.0.fields() {
+            written.serialize_entry(key, value)?;
+        }
+        if self.0.children().next().is_some() {
+            written.serialize_entry("subsegments", &Below(self.0))?;
+        }
+        written.end()
+    }
+}
+
+struct Below<'a>(Part<'a>);
+
+impl Serialize for Below<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut written = serializer.serialize_seq(None)?;
+        for child in self.0.children() {
+            written.serialize_element(&Written(child))?;
+        }
+        written.end()
+    }
+}
