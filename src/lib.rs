@@ -29,6 +29,7 @@ pub mod segment;
 pub mod shutdown;
 pub mod sink;
 pub mod spool;
+pub mod store;
 pub mod udp;
 pub mod verbs;
 

@@ -12,6 +12,7 @@ mod faults;
 mod flood;
 mod forwarding;
 mod health;
+mod local;
 mod receivers;
 mod retries;
 mod rollout;

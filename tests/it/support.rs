@@ -33,6 +33,13 @@ pub fn config(arguments: &str, endpoint: &str) -> Config {
     config
 }
 
+/// A configuration of `xrayd local` on free ports.
+pub fn local_config(arguments: &str) -> Config {
+    let line = format!("local -b 127.0.0.1:0 -t 127.0.0.1:0 --linger 0 {arguments}");
+    let invocation = Invocation::parse(line.split_ascii_whitespace().map(str::to_owned)).unwrap();
+    Config::load(&invocation, &Environment::default()).unwrap()
+}
+
 pub fn credentials() -> SharedCredentialsProvider {
     let credentials = Credentials::new(sigv4::ACCESS_KEY, sigv4::SECRET_KEY, None, None, "test");
     SharedCredentialsProvider::new(credentials)
@@ -148,11 +155,55 @@ impl Daemon {
     }
 
     pub async fn post(&self, path: &str, headers: &str, body: &str) -> Answer {
+        self.post_to("xray-daemon:2000", path, headers, body).await
+    }
+
+    pub async fn post_to(&self, host: &str, path: &str, headers: &str, body: &str) -> Answer {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: xray-daemon:2000\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
             body.len()
         );
         ask(self.tcp, request.as_bytes()).await
+    }
+
+    /// Asks for an answer that does not end.
+    pub async fn open(&self, path: &str) -> Endless {
+        let mut stream = TcpStream::connect(self.tcp).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Endless { stream, read: Vec::new() }
+    }
+
+    /// Stops a daemon with a store, and checks that the store's ledger adds up at the end.
+    pub async fn stop_local(self) -> Report {
+        let report = self.stop().await;
+        let stored = report.stored.as_ref().expect("there is a store");
+        assert!(stored.balances(), "the store's ledger does not add up: {stored:?}");
+        assert_eq!(stored.waiting, 0, "{stored:?}");
+        report
+    }
+}
+
+/// An answer that is read as it comes.
+pub struct Endless {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Endless {
+    /// Everything so far, once it contains this.
+    pub async fn until(&mut self, text: &str) -> String {
+        let reading = async {
+            loop {
+                let so_far = String::from_utf8_lossy(&self.read).into_owned();
+                if so_far.contains(text) {
+                    return so_far;
+                }
+                let count = self.stream.read_buf(&mut self.read).await.unwrap();
+                assert!(count > 0, "the answer ended without {text:?}: {so_far}");
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("what is waited for comes")
     }
 }
 
