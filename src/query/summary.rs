@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 /// X-Ray's `TraceSummary`. What is none is written as null, as X-Ray does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "they are X-Ray's flags")]
 pub struct Summary {
     /// Of the trace.
     pub id: String,
@@ -55,7 +56,7 @@ pub struct Summary {
     pub error_root_causes: Vec<RootCause>,
     /// One at most.
     pub response_time_root_causes: Vec<RootCause>,
-    /// Rises with each document received.
+    /// Rises with each batch of documents received.
     pub revision: usize,
     /// When that happened which the query asked for. Seconds since 1970.
     pub matched_event_time: Option<f64>,

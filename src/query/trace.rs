@@ -121,7 +121,7 @@ impl Trace {
         self.received_at
     }
 
-    /// Rises with each document received: the number of them.
+    /// Rises with each batch of documents received: the number of them, told apart by when they came.
     pub fn revision(&self) -> usize {
         self.revision
     }
@@ -139,7 +139,7 @@ impl Trace {
     /// Every node of the graph of this trace, each once, without the client: its segments, and what their unanswered
     /// calls lead to.
     pub fn nodes(&self) -> Vec<NodeId> {
-        let mut nodes: Vec<_> = self.segments().map(|segment| segment.node()).collect();
+        let mut nodes: Vec<_> = self.segments().map(Part::node).collect();
         nodes.extend(self.unanswered().map(|(_, callee)| NodeId::from(callee)));
         nodes.sort();
         nodes.dedup();

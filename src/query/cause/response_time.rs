@@ -25,8 +25,8 @@ pub(super) fn find(trace: &Trace) -> Option<RootCause> {
         part = next;
         if let Some(callee) = callee {
             if next.answers().next().is_none() {
-                let called = vec![entity(next, coverage, false)];
-                services.push(CauseService::new(NodeId::from(callee), true, called));
+                let path = vec![entity(next, coverage, false)];
+                services.push(CauseService::new(NodeId::from(callee), true, path));
             }
             break;
         }

@@ -34,6 +34,7 @@ fn check_fault(sent: &[Value], expected: &str) {
 }
 
 /// A root that failed, with these subsegments.
+#[expect(clippy::needless_pass_by_value, reason = "what the macro makes is passed on")]
 fn root(subsegments: Value) -> Value {
     document(1, "root", json!({ "fault": true, "subsegments": subsegments }))
 }

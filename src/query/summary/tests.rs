@@ -6,6 +6,7 @@ fn summary(sent: &[Value]) -> Value {
     serde_json::to_value(Summary::of(&trace(sent), None)).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what the macro makes is passed on")]
 fn node(name: &str, kind: Value) -> Value {
     json!({ "Name": name, "Names": [name], "AccountId": null, "Type": kind })
 }

@@ -1,5 +1,6 @@
 //! A trace as `BatchGetTraces` answers it.
 
+use super::super::id::SegmentId;
 use super::super::json::milliseconds;
 use super::inferred::inferred;
 use super::{Part, Trace};
@@ -51,7 +52,7 @@ impl Trace {
 }
 
 /// What is written is JSON that was read, so that nothing is left out here.
-fn document(id: impl ToString, written: &impl Serialize) -> Option<SegmentDocument> {
+fn document(id: SegmentId, written: &impl Serialize) -> Option<SegmentDocument> {
     Some(SegmentDocument { id: id.to_string(), document: serde_json::to_string(written).ok()? })
 }
 

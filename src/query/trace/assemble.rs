@@ -29,7 +29,10 @@ struct Settled {
 pub(super) fn assemble(id: TraceId, mut documents: Vec<Stored>) -> Trace {
     documents.sort_by_key(|stored| stored.sequence);
     let received_at = documents.iter().map(|stored| stored.received_at).fold(0.0, f64::max);
-    let revision = documents.len();
+    let mut times: Vec<_> = documents.iter().map(|stored| stored.received_at.to_bits()).collect();
+    times.sort_unstable();
+    times.dedup();
+    let revision = times.len();
     let settled = settle(id, documents);
     let bytes = settled.iter().map(|one| one.bytes).sum();
     let mut parts = Parts::default();

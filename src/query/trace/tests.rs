@@ -63,7 +63,7 @@ fn ids_are_in_lower_case_wherever_they_are_compared() {
             "subsegments": [{ "id": "000000000000000B", "name": "call", "namespace": "remote" }] }),
         ),
         document(0xc, "back", json!({ "parent_id": "000000000000000B" })),
-        alone(0xd, 0xb, "child", json!({}))),
+        alone(0xd, 0xb, "child", json!({})),
     ];
     let found = documents(&trace(&sent));
     assert_eq!(found.iter().map(outline).collect::<Vec<_>>(), ["api[call[child]]", "back"]);
@@ -273,7 +273,7 @@ fn a_remote_call_that_nothing_answers_has_an_inferred_segment_without_origin() {
 }
 
 #[test]
-fn a_call_of_an_aws_service_has_an_inferred_segment_with_its_resource() {
+fn a_call_of_a_service_of_amazon_has_an_inferred_segment_with_its_resource() {
     let row = |name: &str, sent: Value, shown: Value, origin: &str| {
         let call = |aws: &Value| json!({ "name": name, "namespace": "aws", "aws": aws });
         let inferred = json!({ "name": name, "aws": shown, "origin": origin });
@@ -375,4 +375,13 @@ fn nodes_are_segments_and_what_unanswered_calls_lead_to() {
         node("t", Some("AWS::DynamoDB::Table"), None),
     ];
     assert_eq!(nodes, expected);
+}
+
+#[test]
+fn the_revision_counts_batches() {
+    let mut sent =
+        stored(&[document(1, "a", json!({})), document(2, "b", json!({})), document(2, "b", json!({}))]);
+    sent[1].received_at = sent[0].received_at;
+    let trace = Trace::assemble(TraceId::parse(TRACE_ID).unwrap(), sent);
+    assert_eq!((trace.revision(), trace.received_at()), (2, 3.0));
 }
