@@ -188,8 +188,7 @@ pub(super) fn properties(rows: usize) -> Result<WriterProperties> {
         builder = builder.set_column_dictionary_enabled(path(column), dictionary);
     }
     // Ranges are worth their bytes only where rows that are close have values that are close.
-    for column in
-        [Column::TraceId, Column::ReceivedAt, Column::StartTime, Column::EndTime, Column::Sequence]
+    for column in [Column::TraceId, Column::ReceivedAt, Column::StartTime, Column::EndTime, Column::Sequence]
     {
         builder = builder.set_column_statistics_enabled(path(column), EnabledStatistics::Page);
     }
