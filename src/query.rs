@@ -5,10 +5,13 @@
 pub mod callee;
 pub mod cause;
 pub mod filter;
+pub mod graph;
+pub mod histogram;
 pub mod id;
 pub mod json;
 pub mod record;
 pub mod row;
+pub mod series;
 pub mod source;
 
 pub use id::{SegmentId, TraceId};
