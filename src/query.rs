@@ -5,11 +5,14 @@
 pub mod callee;
 pub mod cause;
 pub mod filter;
+pub mod graph;
+pub mod histogram;
 pub mod id;
 pub mod json;
 pub mod node;
 pub mod record;
 pub mod row;
+pub mod series;
 pub mod source;
 pub mod summary;
 pub mod trace;

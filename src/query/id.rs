@@ -1,8 +1,7 @@
 //! Ids as numbers: they are compared and looked up far more often than shown.
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
-use std::borrow::Cow;
 use std::fmt;
 
 /// A trace id, `1-8hex-24hex`.
@@ -79,8 +78,22 @@ impl Serialize for SegmentId {
 
 impl<'de> Deserialize<'de> for SegmentId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("a segment id has 16 hex digits"))
+        deserializer.deserialize_str(Digits)
+    }
+}
+
+/// Reads the digits where they stand: ids are read by the million.
+struct Digits;
+
+impl Visitor<'_> for Digits {
+    type Value = SegmentId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a segment id of 16 hex digits")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<SegmentId, E> {
+        SegmentId::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::id::{SegmentId, TraceId};
 use super::json::status;
 use crate::segment::Kind;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -121,7 +121,7 @@ pub struct Call<'a> {
     #[serde(borrow)]
     pub r#type: Cow<'a, str>,
     /// Name of that node, where it is not the subsegment's.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none", deserialize_with = "some_text")]
     pub resource: Option<Cow<'a, str>>,
     /// `namespace` is `aws`.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -143,6 +143,13 @@ pub struct Call<'a> {
     /// A 429.
     #[serde(default, skip_serializing_if = "is_false")]
     pub throttle: bool,
+}
+
+/// A text that is there. Borrowed where it can be, which serde does by itself for a `Cow` but not for an `Option` of one.
+fn some_text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    Text::deserialize(deserializer).map(|text| Some(text.0))
 }
 
 impl Call<'_> {
