@@ -43,7 +43,7 @@ impl Graph {
         self.counts.merge(&other.counts);
     }
 
-    /// How often something was left out because there were too many different nodes.
+    /// How often something was left out because there were too many different nodes or edges.
     pub fn left_out(&self) -> u64 {
         self.counts.left_out()
     }

@@ -58,7 +58,7 @@ pub struct Service {
     pub edges: Vec<Edge>,
     /// From its own segments. None for a client, as in X-Ray.
     pub summary_statistics: Option<Statistics>,
-    /// Times until the last of what a segment began has ended.
+    /// Times until the last part of a segment has ended.
     pub duration_histogram: Option<Vec<HistogramEntry>>,
     /// Times until the response.
     pub response_time_histogram: Option<Vec<HistogramEntry>>,

@@ -5,11 +5,14 @@ use super::answer::{Alias, Edge, NoMembers, Service, State};
 use super::nodes::{Key, Node, Nodes, REMOTE};
 use super::tally::{Seen, Tally};
 use super::walk::{Observer, Role};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 /// Most other names of a service that are told of one edge. Of more, the first in the alphabet are, in whatever order
 /// they came.
 const ALIASES_MAX: usize = 50;
+/// Most edges that are told apart, for the sake of memory.
+const EDGES_MAX: usize = 200_000;
 
 /// Counts by node and by edge.
 #[derive(Debug, Default)]
@@ -117,7 +120,7 @@ impl Observer for Counts {
     }
 
     fn call(&mut self, from: Node, to: Node, seen: &Seen, alias: Option<&str>) {
-        let calls = self.edges.entry((from, to)).or_default();
+        let Some(calls) = self.edge(from, to) else { return };
         calls.tally.add(seen);
         if let Some(alias) = alias.filter(|&alias| !calls.aliases.contains(alias)) {
             calls.alias(alias.to_owned());
@@ -149,7 +152,18 @@ impl Counts {
         Some(node)
     }
 
-    /// How often something was left out because there were too many different nodes.
+    fn edge(&mut self, from: Node, to: Node) -> Option<&mut Calls> {
+        let is_full = self.edges.len() >= EDGES_MAX;
+        match self.edges.entry((from, to)) {
+            Entry::Vacant(_) if is_full => {
+                self.left_out += 1;
+                None
+            }
+            entry => Some(entry.or_default()),
+        }
+    }
+
+    /// How often something was left out because there were too many different nodes or edges.
     pub(crate) fn left_out(&self) -> u64 {
         self.left_out
     }
@@ -169,7 +183,7 @@ impl Counts {
         }
         for (&(from, to), theirs) in &other.edges {
             let (Some(from), Some(to)) = (numbers[from as usize], numbers[to as usize]) else { continue };
-            let ours = self.edges.entry((from, to)).or_default();
+            let Some(ours) = self.edge(from, to) else { continue };
             ours.tally.merge(&theirs.tally);
             for alias in &theirs.aliases {
                 ours.alias(alias.clone());
@@ -265,9 +279,9 @@ fn edge(reference_id: u32, caller: &Counted, calls: &Calls, form: Form<'_>) -> E
 #[cfg(test)]
 mod tests {
     use super::super::super::record::Record;
-    use super::super::super::row::settle;
+    use super::super::super::row::{Outcome, settle};
     use super::super::Graph;
-    use super::State;
+    use super::*;
     use crate::segment::{Document, Kind};
 
     /// All that SDKs were seen to send.
@@ -309,5 +323,19 @@ mod tests {
         for wanted in ["client", "remote", "Database::SQL", "AWS::DynamoDB::Table"] {
             assert!(types.contains(&wanted), "{wanted} is not in {types:?}");
         }
+    }
+
+    #[test]
+    fn edges_end_somewhere() {
+        let mut counts = Counts::default();
+        let seen = Seen { start: 1.0, micros: 1, outcome: Outcome::default() };
+        let call = |counts: &mut Counts, to: usize| counts.call(0, Node::try_from(to).unwrap(), &seen, None);
+        for to in 0..EDGES_MAX {
+            call(&mut counts, to);
+        }
+        call(&mut counts, 7);
+        assert_eq!(counts.left_out(), 0);
+        call(&mut counts, EDGES_MAX);
+        assert_eq!((counts.left_out(), counts.edges.len()), (1, EDGES_MAX));
     }
 }

@@ -20,13 +20,12 @@ impl Seen {
         Some(Self { start: row.start, micros: micros_between(row.start, row.end?), outcome: row.outcome })
     }
 
-    /// None while it is in progress.
+    /// None while it is in progress. Nobody demands a start of a subsegment inside of a document; without one it took no
+    /// time.
     pub(crate) fn call(call: &Call<'_>) -> Option<Self> {
-        Some(Self {
-            start: call.start,
-            micros: micros_between(call.start, call.end?),
-            outcome: call.outcome(),
-        })
+        let end = call.end?;
+        let start = if call.start > 0.0 { call.start } else { end };
+        Some(Self { start, micros: micros_between(start, end), outcome: call.outcome() })
     }
 }
 

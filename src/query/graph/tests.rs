@@ -278,6 +278,20 @@ fn the_time_is_rounded_to_milliseconds_and_never_negative() {
     );
 }
 
+#[test]
+fn a_call_without_a_start_took_no_time() {
+    let mut call = remote(10, "peer", 0.0, 3.5);
+    call.as_object_mut().unwrap().remove("start_time");
+    check(
+        &[&[document(1, "api", 1.0, 4.0, json!({ "subsegments": [call] }))]],
+        "0 api - active root 1-2, 1+0+0+0 3.0s [3.0] [3.0]
+          > 2 1-2, 1+0+0+0 0.0s [0.0]
+        1 api client unknown 1-2, null null null
+          > 0 1-2, 1+0+0+0 3.0s [3.0]
+        2 peer remote passive 3-4, 1+0+0+0 0.0s [0.0] [0.0]",
+    );
+}
+
 /// Recorded: of a root in progress with a complete call only the callee is shown.
 #[test]
 fn a_segment_in_progress_is_no_node_and_what_it_calls_has_no_edge() {
@@ -499,7 +513,7 @@ fn a_call_with_several_answers_is_an_edge_to_each_service_and_counts_once_at_it(
 }
 
 #[test]
-fn a_segment_lasts_until_the_last_of_what_it_began_has_ended() {
+fn a_segment_lasts_until_the_last_part_of_it_has_ended_but_not_what_it_calls() {
     let late =
         document(10, "b", 3.0, 6.0, json!({ "type": "subsegment", "parent_id": 1, "namespace": "remote" }));
     check(
@@ -508,7 +522,7 @@ fn a_segment_lasts_until_the_last_of_what_it_began_has_ended() {
             late,
             document(2, "b", 3.0, 9.0, json!({ "parent_id": 10 })),
         ]],
-        "0 a - active root 1-2, 1+0+0+0 3.0s [3.0] [8.0]
+        "0 a - active root 1-2, 1+0+0+0 3.0s [3.0] [5.0]
           > 2 1-2, 1+0+0+0 3.0s [3.0]
           > 3 1-2, 1+0+0+0 3.0s [3.0]
         1 a client unknown 1-2, null null null

@@ -24,8 +24,8 @@ pub(crate) trait Observer {
     /// The number of a node, which then exists. None when there are too many of them: what is about it is left out.
     fn node(&mut self, key: Key<'_>, role: Role, start: f64) -> Option<Node>;
 
-    /// A segment, or a call that takes the place of one. `duration` goes on until the last of what it began, in
-    /// microseconds.
+    /// A segment, or a call that takes the place of one. `duration` goes on until the last part of it has
+    /// ended, in microseconds.
     fn count(&mut self, node: Node, seen: &Seen, duration: u64);
 
     /// A call, with the name the caller has for the callee where that is another one.
@@ -49,7 +49,7 @@ pub(crate) enum Role {
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     places: Places,
-    /// Of each row: when the last of what it began has ended.
+    /// Of each row that is a segment: when the last part of it has ended.
     ends: Vec<f64>,
     /// Of each row: the node of the complete segment it is.
     nodes: Vec<Option<Node>>,
@@ -57,10 +57,6 @@ pub(crate) struct Walk {
     answers: Vec<(u32, u32)>,
     /// Rows of the segments that answer a single call.
     callees: Vec<u32>,
-    /// Of each row: rows below it whose ends are not known yet.
-    open_below: Vec<u32>,
-    /// Rows of which everything below is known.
-    ready: Vec<u32>,
 }
 
 impl Walk {
@@ -73,38 +69,18 @@ impl Walk {
         self.calls(rows, &calls, observer);
     }
 
-    /// When the last of what each row began has ended. X-Ray's duration goes on while asynchronous children do; of
-    /// subsegments inside of a document only calls are known, which are what may outlive it.
+    /// When the last part of each segment has ended: X-Ray's duration goes on while asynchronous subsegments do. Of those
+    /// inside of a document only calls are known, which are what may outlive it.
     fn ends(&mut self, rows: &[Row<'_>], calls: &[(u32, Call<'_>)]) {
         let known = |end: Option<f64>| end.unwrap_or(f64::NEG_INFINITY);
         self.ends.clear();
         self.ends.extend(rows.iter().map(|row| known(row.end)));
-        for (row, call) in calls {
-            let end = &mut self.ends[*row as usize];
-            *end = end.max(known(call.end));
-        }
-        self.raise_parents();
-    }
-
-    /// From the leaves upwards, so that each row is looked at once however deep the trace is. Rows that are each other's
-    /// parents are never ready, and keep their own ends.
-    fn raise_parents(&mut self) {
-        self.open_below.clear();
-        self.open_below.resize(self.ends.len(), 0);
-        for parent in self.places.parents().iter().flatten() {
-            self.open_below[parent.row as usize] += 1;
-        }
-        self.ready.clear();
-        let leaves = (0_u32..).zip(&self.open_below).filter(|&(_, &open)| open == 0);
-        self.ready.extend(leaves.map(|(row, _)| row));
-        while let Some(row) = self.ready.pop() {
-            let Some(parent) = self.places.parents()[row as usize] else { continue };
-            let end = self.ends[row as usize].max(self.ends[parent.row as usize]);
-            self.ends[parent.row as usize] = end;
-            let open = &mut self.open_below[parent.row as usize];
-            *open -= 1;
-            if *open == 0 {
-                self.ready.push(parent.row);
+        let parts =
+            (0..).zip(rows).filter(|(_, row)| row.kind == Kind::Subsegment).map(|(at, row)| (at, row.end));
+        for (part, end) in parts.chain(calls.iter().map(|(row, call)| (*row, call.end))) {
+            if let Some(owner) = self.places.owner(part) {
+                let latest = &mut self.ends[owner as usize];
+                *latest = latest.max(known(end));
             }
         }
     }
