@@ -143,7 +143,7 @@ impl Local {
     /// # Errors
     /// X-Ray's refusal.
     pub async fn call(&self, operation: &'static Operation, body: &[u8]) -> Result<Value, Refusal> {
-        let body = parse(body)?;
+        let body = model::parse(body)?;
         model::check(operation, &body)?;
         let permit = if is_query(operation) { self.query_permit().await } else { None };
         let inner = self.0.clone();
@@ -160,18 +160,6 @@ pub struct LocalError(String);
 
 /// The account in ARNs: no real one, so that nobody takes it for theirs.
 const ACCOUNT_ID: &str = "000000000000";
-
-/// An empty body is an empty object: operations without members are asked so.
-fn parse(body: &[u8]) -> Result<Value, Refusal> {
-    if body.trim_ascii().is_empty() {
-        return Ok(Value::Object(serde_json::Map::new()));
-    }
-    match serde_json::from_slice(body) {
-        Ok(body @ Value::Object(_)) => Ok(body),
-        Ok(_) => Err(Refusal::serialization("the body is no JSON object")),
-        Err(error) => Err(Refusal::serialization(format!("the body is no JSON: {error}"))),
-    }
-}
 
 fn is_query(operation: &Operation) -> bool {
     matches!(
@@ -197,9 +185,8 @@ impl Inner {
             "GetTraceGraph" => graph::of_trace(&asked),
             "GetServiceGraph" => graph::of_services(&asked),
             "GetTimeSeriesServiceStatistics" => graph::time_series(&asked),
-            "StartTraceRetrieval" | "ListRetrievedTraces" | "GetRetrievedTracesGraph" => {
-                retrieval::call(operation, &asked)
-            }
+            "ListRetrievedTraces" => retrieval::list(&asked),
+            "GetRetrievedTracesGraph" => retrieval::graph(&asked),
             _ => self.account_call(operation, body, now),
         }
     }
@@ -250,12 +237,12 @@ fn now() -> f64 {
 
 impl Asked<'_> {
     fn text(&self, key: &str) -> Option<&str> {
-        self.body.get(key)?.as_str()
+        model::text(self.body, key)
     }
 
     /// Start and end as they were given. The model's check has seen that they are there.
     fn range(&self) -> Result<(f64, f64), Refusal> {
-        let time = |key| self.body.get(key).and_then(model::time).unwrap_or_default();
+        let time = |key| model::seconds(self.body, key).unwrap_or_default();
         let (start, end) = (time("StartTime"), time("EndTime"));
         if end < start {
             return Err(Refusal::invalid("End time cannot be earlier than start time"));

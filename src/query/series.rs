@@ -44,7 +44,8 @@ impl Period {
         }
     }
 
-    fn seconds(self) -> f64 {
+    /// Its length in seconds.
+    pub fn seconds(self) -> f64 {
         match self {
             Self::Minute => 60.0,
             Self::FiveMinutes => 300.0,

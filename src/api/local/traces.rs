@@ -1,6 +1,7 @@
 //! BatchGetTraces.
 
 use super::{Asked, trace_id, unreadable};
+use crate::account::model;
 use crate::query::trace::Trace;
 use crate::query::{Source, TraceId};
 use crate::refusal::Refusal;
@@ -22,7 +23,7 @@ pub(super) fn batch_get(asked: &Asked<'_>) -> Result<Value, Refusal> {
 }
 
 fn ids(asked: &Asked<'_>) -> Result<Vec<TraceId>, Refusal> {
-    let texts = asked.body.get("TraceIds").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let texts = model::list(asked.body, "TraceIds");
     if texts.len() > TRACES_MAX {
         return Err(Refusal::invalid(format!("Exceeding maximum query size: {TRACES_MAX}")));
     }
