@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod id;
 pub mod json;
 pub mod node;
+pub mod otel;
 pub mod record;
 pub mod row;
 pub mod series;

@@ -264,6 +264,12 @@ impl<'a> Part<'a> {
         (part.kind() == Kind::Segment).then_some(part)
     }
 
+    /// The id of what it stands in, or else of what its document names as its parent.
+    pub fn parent_id(self) -> Option<SegmentId> {
+        let kept = self.kept();
+        kept.parent.and_then(|at| self.trace.parts[at].id).or(kept.parent_id)
+    }
+
     /// What a segment names as its parent, if that came.
     pub fn caller(self) -> Option<Self> {
         self.trace.find(self.kept().parent_id?)
