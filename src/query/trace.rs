@@ -131,9 +131,9 @@ impl Trace {
         self.bytes > DOCUMENTS_MAX_BYTES
     }
 
-    /// A subsegment by its id, else a segment.
+    /// A segment by its id, else a subsegment.
     pub fn find(&self, id: SegmentId) -> Option<Part<'_>> {
-        self.subsegment_of.get(&id).or_else(|| self.segment_of.get(&id)).map(|&at| Part { trace: self, at })
+        self.segment_of.get(&id).or_else(|| self.subsegment_of.get(&id)).map(|&at| Part { trace: self, at })
     }
 
     /// Every node of the graph of this trace, each once, without the client: its segments, and what their unanswered

@@ -113,6 +113,12 @@ fn the_way_goes_on_in_the_service_that_answers() {
         "client: root[](root peer*) > back[](back!E:m)",
     );
     check_fault(&[api, back(json!({ "parent_id": parent, "fault": true }))], "");
+    let dial = failed(9, "dial", json!({ "cause": thrown("D") }));
+    let call = failed(2, "peer", json!({ "namespace": "remote", "subsegments": [dial] }));
+    check_fault(
+        &[root(json!([call])), back(json!({ "parent_id": parent, "fault": true, "cause": thrown("E") }))],
+        "client: root[](root peer*) > back[](back!E:m)",
+    );
 }
 
 #[test]
@@ -122,8 +128,20 @@ fn below_a_root_that_did_not_fail_the_way_begins_at_the_service_that_did() {
     check_fault(&[quiet(json!([local]))], "");
     let call = failed(2, "peer", json!({ "namespace": "remote" }));
     let back = document(3, "back", json!({ "parent_id": hex(2), "fault": true, "cause": thrown("E") }));
-    check_fault(&[quiet(json!([call])), back], "back[](back!E:m)");
+    check_fault(&[quiet(json!([call])), back.clone()], "back[](back!E:m)");
     check_fault(&[quiet(json!([call]))], "~peer[remote](peer)");
+    // An exception, although the other failed earlier.
+    let earlier = failed(9, "other", json!({ "namespace": "remote", "start_time": 1 }));
+    check_fault(&[quiet(json!([call, earlier])), back.clone()], "back[](back!E:m)");
+    // The first service that failed, although the last has the earlier clock.
+    let last = failed(4, "last", json!({ "namespace": "remote", "start_time": 1 }));
+    let middle = document(3, "middle", json!({ "parent_id": hex(2), "fault": true, "subsegments": [last] }));
+    check_fault(&[quiet(json!([call])), middle.clone()], "middle[](middle last*) > ~last[remote](last)");
+    let thrower = json!({ "parent_id": hex(4), "fault": true, "cause": thrown("E"), "start_time": 1 });
+    check_fault(
+        &[quiet(json!([call])), middle, document(5, "last", thrower)],
+        "middle[](middle last*) > last[](last!E:m)",
+    );
     let orphan = document(3, "back", json!({ "parent_id": hex(9), "fault": true, "cause": thrown("E") }));
     check_fault(&[orphan], "back[](back!E:m)");
 }
@@ -143,6 +161,10 @@ fn a_throttled_call_is_the_cause_of_an_error() {
                     "aws": { "operation": "GetItem", "table_name": "t" } }),
         ),
     ];
+    let marked = within(2, "peer", json!({ "namespace": "remote", "throttle": true }));
+    let marked = document(1, "front", json!({ "throttle": true, "subsegments": [marked] }));
+    let causes = RootCauses::of(&trace(&[marked]));
+    assert_eq!(outline(&causes.error), "client: front[](front peer*) > ~peer[remote](peer)");
     let causes = RootCauses::of(&trace(&sent));
     assert_eq!(outline(&causes.error), "~database[AWS::database](database)");
     assert_eq!(outline(&causes.fault), "back[](back!Owned:m)");

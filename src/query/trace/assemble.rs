@@ -13,8 +13,8 @@ use super::mend::mend;
 use super::{Kept, Trace};
 use crate::segment::{Document, Kind};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// Deepest level of subsegments. What is deeper stands on this level, below the same ancestor: no SDK nests like this, and
 /// whoever reads the answer has a limit as well (128 for JSON in many libraries; a level of subsegments needs two).
@@ -29,10 +29,7 @@ struct Settled {
 pub(super) fn assemble(id: TraceId, mut documents: Vec<Stored>) -> Trace {
     documents.sort_by_key(|stored| stored.sequence);
     let received_at = documents.iter().map(|stored| stored.received_at).fold(0.0, f64::max);
-    let mut times: Vec<_> = documents.iter().map(|stored| stored.received_at.to_bits()).collect();
-    times.sort_unstable();
-    times.dedup();
-    let revision = times.len();
+    let times: HashSet<_> = documents.iter().map(|stored| stored.received_at.to_bits()).collect();
     let settled = settle(id, documents);
     let bytes = settled.iter().map(|one| one.bytes).sum();
     let mut parts = Parts::default();
@@ -51,7 +48,7 @@ pub(super) fn assemble(id: TraceId, mut documents: Vec<Stored>) -> Trace {
         segments,
         orphans,
         received_at,
-        revision,
+        revision: times.len(),
         bytes,
     };
     for &at in &trace.segments {
@@ -204,27 +201,22 @@ impl Parts {
         self.kept[lowest].parent = None;
     }
 
-    /// Makes trees of it: gives the segments and the orphans, by start and id.
+    /// Makes trees of it: gives the segments and the orphans. Documents are in order of their start and id here, and with
+    /// them all that was not within another.
     fn grow(&mut self) -> (Vec<usize>, Vec<usize>) {
-        let mut by_start: Vec<usize> = (0..self.kept.len()).collect();
-        by_start.sort_by(|&one, &other| {
-            let (one, other) = (&self.kept[one], &self.kept[other]);
-            one.start.total_cmp(&other.start).then(one.id.cmp(&other.id))
-        });
-        // In the order in which it stands in a document; then, by start, what was sent by itself.
-        for at in 0..self.kept.len() {
-            self.put_below_parent(at, true);
+        for stands_in_document in [true, false] {
+            for at in 0..self.kept.len() {
+                self.put_below_parent(at, stands_in_document);
+            }
         }
-        for &at in &by_start {
-            self.put_below_parent(at, false);
-        }
-        by_start.retain(|&at| self.kept[at].parent.is_none());
-        for &at in &by_start {
+        let tops: Vec<_> = (0..self.kept.len()).filter(|&at| self.kept[at].parent.is_none()).collect();
+        for &at in &tops {
             self.limit_depth(at);
         }
-        by_start.into_iter().partition(|&at| self.kept[at].kind == Kind::Segment)
+        tops.into_iter().partition(|&at| self.kept[at].kind == Kind::Segment)
     }
 
+    /// First come those that stand in a document, as they stand there; then those that were sent by themselves.
     fn put_below_parent(&mut self, at: usize, stands_in_document: bool) {
         let part = &self.kept[at];
         if let Some(parent) = part.parent.filter(|_| part.parent_id.is_none() == stands_in_document) {

@@ -80,6 +80,13 @@ fn a_subsegment_stays_where_it_stands_whatever_parent_it_names() {
 }
 
 #[test]
+fn a_parent_is_rather_the_segment_of_that_id_than_a_subsegment() {
+    let api = document(1, "api", json!({ "subsegments": [within(2, "same id", json!({}))] }));
+    let sent = [alone(3, 2, "child", json!({})), document(2, "back", json!({ "parent_id": hex(2) })), api];
+    check(&sent, &["api[same id]", "back[child]"], &[]);
+}
+
+#[test]
 fn the_first_complete_document_counts_and_the_last_in_progress_until_then() {
     let open = |name: &str| document(1, name, json!({ "in_progress": true, "end_time": null }));
     let names = |sent: &[Value]| documents(&trace(sent)).iter().map(outline).collect::<Vec<_>>();
@@ -315,6 +322,10 @@ fn an_inferred_segment_is_the_same_in_every_answer_and_gone_when_the_real_one_co
     sent.push(document(4, "back", json!({ "parent_id": hex(2) })));
     let now: Vec<_> = trace(&sent).documents().into_iter().map(|segment| segment.id).collect();
     assert_eq!(now, [hex(1), hex(4), ids[2].clone()]);
+    sent.push(document(5, "has the id that was made up", json!({ "id": ids[2] })));
+    let now: Vec<_> = trace(&sent).documents().into_iter().map(|segment| segment.id).collect();
+    assert_eq!(now[..3], [hex(1), hex(4), ids[2].clone()]);
+    assert!(now.len() == 4 && now[3] != ids[2]);
 }
 
 #[test]
@@ -361,8 +372,9 @@ fn nodes_are_segments_and_what_unanswered_calls_lead_to() {
         json!({ "namespace": "aws", "aws": { "operation": "Get", "table_name": "t" } }),
     );
     let call = within(3, "back", json!({ "namespace": "remote" }));
+    let nameless = json!({ "name": "without id", "namespace": "remote" });
     let nodes = trace(&[
-        document(1, "api", json!({ "origin": "AWS::EC2::Instance", "aws": { "account_id": "1" }, "subsegments": [table, call] })),
+        document(1, "api", json!({ "origin": "AWS::EC2::Instance", "aws": { "account_id": "1" }, "subsegments": [table, call, nameless] })),
         document(4, "service", json!({ "parent_id": hex(3) })),
         alone(5, 9, "orphan", json!({ "namespace": "remote" })),
     ])
