@@ -9,9 +9,11 @@ pub mod id;
 pub mod json;
 pub mod record;
 pub mod row;
+pub mod selector;
 pub mod source;
 
 pub use id::{SegmentId, TraceId};
 pub use record::Record;
 pub use row::{Annotation, Call, Outcome, Row};
+pub use selector::EntitySelector;
 pub use source::{By, Columns, Source, Stored, Window};
