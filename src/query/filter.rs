@@ -4,9 +4,18 @@
 //! it: any case of keywords and operators, conditions side by side for AND, `annotation[key]`. A word that is not of the
 //! language is an error with its line and position, in the words of AWS; it never means "everything".
 
+mod annotation;
+mod causes;
+mod columns;
+mod compare;
+mod element;
+mod evaluate;
 mod lexer;
 mod parser;
+mod scope;
+mod shape;
 
+pub use evaluate::{Groups, NoGroups, View};
 use std::fmt;
 
 /// A whole expression.
@@ -255,6 +264,11 @@ impl Expression {
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         parser::parse(text)
     }
+}
+
+/// Reads a single service or edge: see [`EntitySelector`](super::selector::EntitySelector).
+pub(super) fn parse_entity(text: &str) -> Result<(Selector, Option<Selector>), FilterError> {
+    parser::parse_entity(text)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct Search<'a> {
     /// What must hold; everything when there is none.
     pub expression: Option<&'a Expression>,
     /// What `group.name` stands for.
-    pub groups: &'a dyn Groups,
+    pub groups: &'a (dyn Groups + Sync),
     /// Part of the traces that is looked at, chosen by their ids; 1 is all of them.
     pub sample: f64,
 }
@@ -67,7 +67,7 @@ impl Found {
 /// # Errors
 /// What the source says.
 pub fn search<S: Source>(source: &S, search: &Search<'_>) -> Result<Found, S::Error> {
-    let columns = search.expression.map_or(Columns::NONE, Expression::columns);
+    let columns = columns_of(search);
     let each = |found: &mut Found, rows: &[Row<'_>]| {
         let Some(matched) = time_of(&search.window, rows) else { return };
         if !is_sampled(matched.id, search.sample) {
@@ -100,12 +100,16 @@ pub fn fold<S: Source, T: Send>(
     make: &(dyn Fn() -> T + Sync),
     each: &(dyn Fn(&mut T, &[Row<'_>]) + Sync),
 ) -> Result<Vec<T>, S::Error> {
-    let columns = columns.and(search.expression.map_or(Columns::NONE, Expression::columns));
+    let columns = columns.and(columns_of(search));
     source.fold(&search.window, columns, make, &|so_far, rows| {
         if time_of(&search.window, rows).is_some() && matches(source, search, rows) {
             each(so_far, rows);
         }
     })
+}
+
+fn columns_of(search: &Search<'_>) -> Columns {
+    search.expression.map_or(Columns::NONE, |expression| expression.columns(search.groups))
 }
 
 fn matches<S: Source>(source: &S, search: &Search<'_>, rows: &[Row<'_>]) -> bool {
@@ -127,14 +131,14 @@ fn time_of(window: &Window, rows: &[Row<'_>]) -> Option<Match> {
     let start = rows.iter().map(|row| row.start).fold(f64::INFINITY, f64::min);
     let inside = |time: &f64| (window.from..window.until).contains(time);
     let latest = |times: &mut dyn Iterator<Item = f64>| {
-        times.filter(inside).fold(None, |latest: Option<f64>, time| Some(latest.map_or(time, |one| one.max(time))))
+        times
+            .filter(inside)
+            .fold(None, |latest: Option<f64>, time| Some(latest.map_or(time, |one| one.max(time))))
     };
     let matched_at = match window.by {
         By::Start => inside(&start).then_some(start),
         By::Received => latest(&mut rows.iter().map(|row| row.received_at)),
-        By::End => latest(
-            &mut rows.iter().filter(|row| row.kind == Kind::Segment).filter_map(|row| row.end),
-        ),
+        By::End => latest(&mut rows.iter().filter(|row| row.kind == Kind::Segment).filter_map(|row| row.end)),
     };
     Some(Match { start, id, matched_at: matched_at? })
 }
@@ -142,10 +146,134 @@ fn time_of(window: &Window, rows: &[Row<'_>]) -> Option<Match> {
 /// The same traces are in every sample of at least this size.
 fn is_sampled(id: TraceId, part: f64) -> bool {
     // SplitMix64's finalizer, over both halves: ids of one second differ in few bits as a rule.
-    let halves = [id.0, id.0 >> 64].map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
+    let halves =
+        [id.0, id.0 >> 64].map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
     let mut mixed = halves[0] ^ halves[1].rotate_left(32);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^= mixed >> 31;
     part >= 1.0 || (mixed as f64) < part * 2_f64.powi(64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::filter::NoGroups;
+    use super::super::row::settle;
+    use super::super::{Record, Stored};
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+
+    /// Documents in memory, by trace.
+    #[derive(Default)]
+    struct Memory(BTreeMap<TraceId, Vec<Stored>>);
+
+    impl Memory {
+        fn add(
+            &mut self,
+            trace: u32,
+            id: u32,
+            times: (f64, f64),
+            received_at: f64,
+            changes: &serde_json::Value,
+        ) {
+            let mut document = json!({ "name": "api", "id": format!("{id:016x}"), "start_time": times.0,
+                "end_time": times.1, "trace_id": format!("1-00000000-{trace:024x}") });
+            for (key, value) in changes.as_object().unwrap() {
+                document[key] = value.clone();
+            }
+            let stored =
+                Stored { sequence: u64::from(id), received_at, document: document.to_string().into() };
+            self.0.entry(TraceId(u128::from(trace))).or_default().push(stored);
+        }
+    }
+
+    impl Source for Memory {
+        type Error = Infallible;
+
+        fn fold<T: Send>(
+            &self,
+            _: &Window,
+            _: Columns,
+            make: &(dyn Fn() -> T + Sync),
+            each: &(dyn Fn(&mut T, &[Row<'_>]) + Sync),
+        ) -> Result<Vec<T>, Infallible> {
+            // As several threads would: one accumulator for each trace.
+            let folded = self.0.values().map(|documents| {
+                let read = documents.iter().map(|stored| {
+                    Record::read(&stored.document, stored.sequence, stored.received_at).unwrap().0
+                });
+                let records: Vec<_> = read.collect();
+                let mut rows: Vec<_> = records.iter().map(Record::row).collect();
+                settle(&mut rows);
+                let mut to = make();
+                each(&mut to, &rows);
+                to
+            });
+            Ok(folded.collect())
+        }
+
+        fn documents(&self, traces: &[TraceId]) -> Result<Vec<Vec<Stored>>, Infallible> {
+            Ok(traces.iter().map(|id| self.0.get(id).cloned().unwrap_or_default()).collect())
+        }
+    }
+
+    fn memory() -> Memory {
+        let mut memory = Memory::default();
+        let failed =
+            json!({ "fault": true, "cause": { "exceptions": [{ "type": "Broken", "message": "m" }] } });
+        memory.add(1, 1, (10.0, 11.0), 20.0, &json!({}));
+        memory.add(1, 2, (10.5, 15.0), 25.0, &json!({ "parent_id": "0000000000000001" }));
+        memory.add(2, 3, (12.0, 12.5), 13.0, &failed);
+        memory.add(3, 4, (9.0, 30.0), 31.0, &json!({}));
+        memory
+    }
+
+    fn found(by: By, from: f64, until: f64, filter: &str) -> (Vec<u128>, u64) {
+        let expression = (!filter.is_empty()).then(|| Expression::parse(filter).unwrap());
+        let window = Window { by, from, until };
+        let wanted = Search { window, expression: expression.as_ref(), groups: &NoGroups, sample: 1.0 };
+        let found = search(&memory(), &wanted).unwrap();
+        (found.matches.iter().map(|one| one.id.0).collect(), found.processed)
+    }
+
+    #[test]
+    fn the_window_is_about_the_start_the_receipt_or_the_end() {
+        assert_eq!(found(By::Start, 0.0, 99.0, ""), (vec![2, 1, 3], 3), "newest first");
+        assert_eq!(found(By::Start, 10.0, 12.0, ""), (vec![1], 1), "the end does not belong to it");
+        assert_eq!(found(By::Received, 25.0, 26.0, ""), (vec![1], 1), "any document");
+        assert_eq!(found(By::End, 12.5, 15.5, ""), (vec![2, 1], 2));
+    }
+
+    #[test]
+    fn what_does_not_match_was_looked_at_all_the_same() {
+        assert_eq!(found(By::Start, 0.0, 99.0, "fault"), (vec![2], 3));
+        assert_eq!(found(By::Start, 0.0, 11.0, "fault"), (vec![], 2));
+        let causes = "rootcause.fault.exception { name = \"Broken\" }";
+        assert_eq!(found(By::Start, 0.0, 99.0, causes), (vec![2], 3), "causes come from the documents");
+    }
+
+    #[test]
+    fn a_larger_sample_has_all_of_a_smaller_one() {
+        let sample = |part| {
+            let ids = (0..2000_u128).map(|id| TraceId(0x6000_0000 << 96 | id));
+            ids.filter(|id| is_sampled(*id, part)).collect::<Vec<_>>()
+        };
+        let (all, half, tenth) = (sample(1.0), sample(0.5), sample(0.1));
+        assert_eq!((all.len(), sample(0.0).len()), (2000, 0));
+        assert!((900..1100).contains(&half.len()) && (140..260).contains(&tenth.len()), "{}", tenth.len());
+        assert!(tenth.iter().all(|id| half.contains(id)));
+    }
+
+    #[test]
+    fn of_too_many_matches_the_newest_are_kept() {
+        let mut found = Found::default();
+        for number in 0..2 * MATCHES_MAX + 10 {
+            found.add(Match { start: number as f64, id: TraceId(0), matched_at: 0.0 });
+        }
+        found.settle();
+        assert!(found.cut && found.matches.len() == MATCHES_MAX);
+        assert_eq!(found.matches[0].start.to_bits(), ((2 * MATCHES_MAX + 9) as f64).to_bits());
+    }
 }

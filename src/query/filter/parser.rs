@@ -19,6 +19,29 @@ pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
     }
 }
 
+/// A single service or edge, without braces and without empty parentheses; the second selector is that of an edge.
+pub(super) fn parse_entity(text: &str) -> Result<(Selector, Option<Selector>), FilterError> {
+    let tokens = tokens(text)?;
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, scope: Scope::Trace };
+    let is_edge = match parser.keyword() {
+        Some(Keyword::Service) => false,
+        Some(Keyword::Edge) => true,
+        _ => return Err(parser.unexpected()),
+    };
+    parser.pass();
+    let entity = if is_edge {
+        let (from, to) = parser.selectors_of_edge()?;
+        (from, Some(to))
+    } else {
+        parser.expect("(")?;
+        (parser.selector_until_closed(false)?, None)
+    };
+    match parser.peek() {
+        Kind::End => Ok(entity),
+        _ => Err(parser.unexpected()),
+    }
+}
+
 /// Where an expression stands: it decides which words have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
@@ -231,11 +254,7 @@ impl Parser<'_> {
                 Condition::Service(selector, self.braces(Scope::Service)?)
             }
             Keyword::Edge => {
-                self.expect("(")?;
-                let from = self.selector()?;
-                self.expect(",")?;
-                let to = self.selector()?;
-                self.expect(")")?;
+                let (from, to) = self.selectors_of_edge()?;
                 Condition::Edge(from, to, self.braces(Scope::Edge)?)
             }
             Keyword::RootCause(cause, element) => {
@@ -276,6 +295,16 @@ impl Parser<'_> {
         let selector = self.selector()?;
         self.expect(")")?;
         Ok(selector)
+    }
+
+    /// Behind `edge`.
+    fn selectors_of_edge(&mut self) -> Result<(Selector, Selector), FilterError> {
+        self.expect("(")?;
+        let from = self.selector()?;
+        self.expect(",")?;
+        let to = self.selector()?;
+        self.expect(")")?;
+        Ok((from, to))
     }
 
     /// `"name"`, or `id(name: "n", type: "t", account.id: "a")`.

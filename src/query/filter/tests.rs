@@ -1,5 +1,12 @@
 //! Expressions of AWS's documents and tools, what they mean, and where wrong ones are wrong.
 
+mod causes;
+mod columns;
+mod evaluation;
+mod groups;
+mod properties;
+mod traces;
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;
@@ -50,60 +57,90 @@ fn boxed(text: &str) -> Box<Expression> {
 }
 
 /// Printed in the X-Ray developer guide and API reference, made by the console, by Grafana's data source, or by AWS's own
-/// tests of Application Signals.
-const IN_USE: [&str; 47] = [
-    "responsetime > 5",
-    "duration >= 5 AND duration <= 8",
-    "ok",
-    "!ok",
-    "ok = false",
-    r#"rootcause.fault.entity { last and name = "deserialize" }"#,
-    r#"rootcause.responsetime.entity { remote and coverage > 0.7 and name = "traces" }"#,
-    r#"rootcause.fault.service { inferred and name = traces and type = "AWS::DynamoDB" }"#,
-    r#"service("data-plane") {root = true and fault = true}"#,
-    "http.status != 200",
-    "ok !partial duration <3",
-    "rootcause.fault.service { index > 5 }",
-    "rootcause.responsetime.entity { last and coverage > 0.8 }",
-    r#"http.url CONTAINS "/api/game/""#,
-    r#"user CONTAINS """#,
-    r#"rootcause.fault.service { name = "Auth" }"#,
-    r#"rootcause.responsetime.service { last and type = "AWS::DynamoDB" }"#,
-    r#"rootcause.fault.exception { last and message = "Access Denied for account_id: 1234567890" }"#,
-    r#"service("api.example.com") { fault }"#,
-    "service() { fault }",
-    r#"edge("api.example.com", "backend.example.com") { error }"#,
-    r#"http.url BEGINSWITH "http://api.example.com/" AND http.url CONTAINS "/v2/" AND !service("api.example.com")"#,
-    "http.url AND responseTime > 2",
-    r#"annotation.gameid = "817DL6VO""#,
-    "annotation.age",
-    "!annotation.age",
-    "annotation.age > 29",
-    r#"group.name = "high_response_time" AND user = "alice""#,
-    r#"rootcause.json = #[{ "Services": [ { "Name": "GetWeatherData", "EntityPath": [{ "Name": "GetWeatherData" }, { "Name": "get_temperature" } ] }, { "Name": "GetTemperature" } ] }]"#,
-    r#"service(id(name: "n", type: "t")) { fault }"#,
-    r#"edge(id(name: "a", type: "t"), id(name: "b", type: "t")) { error }"#,
-    r#"service("function-name") { error }"#,
-    r#"service(id(name: "random-name", type: "AWS::Lambda::Function")) { error }"#,
-    r#"service(id(type: "AWS::Lambda::Function")) { error }"#,
-    r#"service(id(account.id: "account-id"))"#,
-    r#"service("api.amazon.com") { fault = true OR responsetime > 2.5 } AND annotation.foo = "bar""#,
-    r#"fault = true AND http.url CONTAINS "example/game" AND responsetime >= 5"#,
-    r#"service("example.com") {fault OR error}"#,
-    r#"annotation.account = "12345""#,
-    r#"(service(id(name: "frontend"  ))) AND (Annotation[aws.local.environment] = "k8s:default")"#,
-    r#"annotation[aws.remote.operation]="ListOwners""#,
-    r#"annotation.aws_local_service = "x" AND (annotation.aws_local_service = "y" OR annotation.aws_local_operation = "z")"#,
-    r#"annotation.a != "x" AND annotation.b = "y""#,
-    r#"service(id(name: "N", type: "T"))"#,
-    r#"edge("src", "dst")"#,
-    r#"service("api"){fault = true} AND annotation[aws.local.operation]="GET /x""#,
-    "service { fault }",
+/// tests of Application Signals. Beside each, which of the [`traces`] match.
+const IN_USE: [(&str, &str); 47] = [
+    ("responsetime > 5", "game, data"),
+    ("duration >= 5 AND duration <= 8", "game, data"),
+    ("ok", "plain, shop, gateway, random, typed, untyped, pair, open, slow table"),
+    ("!ok", "game, orphan, lambda, data, annotated, throttled, bad table, deep, weather, weather turned"),
+    (
+        "ok = false",
+        "game, orphan, lambda, data, annotated, throttled, bad table, deep, weather, weather turned",
+    ),
+    (r#"rootcause.fault.entity { last and name = "deserialize" }"#, "deep"),
+    (r#"rootcause.responsetime.entity { remote and coverage > 0.7 and name = "traces" }"#, "slow table"),
+    (r#"rootcause.fault.service { inferred and name = traces and type = "AWS::DynamoDB" }"#, "bad table"),
+    (r#"service("data-plane") {root = true and fault = true}"#, "data"),
+    ("http.status != 200", "game, throttled"),
+    ("ok !partial duration <3", "plain, shop, random, typed, untyped, pair"),
+    ("rootcause.fault.service { index > 5 }", "deep"),
+    ("rootcause.responsetime.entity { last and coverage > 0.8 }", "slow table"),
+    (r#"http.url CONTAINS "/api/game/""#, "game"),
+    (r#"user CONTAINS """#, "game, orphan, open"),
+    (r#"rootcause.fault.service { name = "Auth" }"#, "deep"),
+    (r#"rootcause.responsetime.service { last and type = "AWS::DynamoDB" }"#, "slow table"),
+    (
+        r#"rootcause.fault.exception { last and message = "Access Denied for account_id: 1234567890" }"#,
+        "deep",
+    ),
+    (r#"service("api.example.com") { fault }"#, "pair"),
+    (
+        "service() { fault }",
+        "game, data, typed, untyped, pair, annotated, bad table, deep, weather, weather turned",
+    ),
+    (r#"edge("api.example.com", "backend.example.com") { error }"#, "shop"),
+    (
+        r#"http.url BEGINSWITH "http://api.example.com/" AND http.url CONTAINS "/v2/" AND !service("api.example.com")"#,
+        "gateway",
+    ),
+    ("http.url AND responseTime > 2", "game, shop, gateway"),
+    (r#"annotation.gameid = "817DL6VO""#, "game"),
+    ("annotation.age", "game, orphan"),
+    (
+        "!annotation.age",
+        "plain, shop, gateway, lambda, random, data, typed, untyped, pair, annotated, throttled, open, slow table, bad table, deep, weather, weather turned",
+    ),
+    ("annotation.age > 29", "game"),
+    (r#"group.name = "high_response_time" AND user = "alice""#, "game"),
+    (
+        r#"rootcause.json = #[{ "Services": [ { "Name": "GetWeatherData", "EntityPath": [{ "Name": "GetWeatherData" }, { "Name": "get_temperature" } ] }, { "Name": "GetTemperature" } ] }]"#,
+        "weather",
+    ),
+    (r#"service(id(name: "n", type: "t")) { fault }"#, "typed"),
+    (r#"edge(id(name: "a", type: "t"), id(name: "b", type: "t")) { error }"#, "typed"),
+    (r#"service("function-name") { error }"#, "lambda"),
+    (r#"service(id(name: "random-name", type: "AWS::Lambda::Function")) { error }"#, "random"),
+    (r#"service(id(type: "AWS::Lambda::Function")) { error }"#, "random"),
+    (r#"service(id(account.id: "account-id"))"#, "typed"),
+    (
+        r#"service("api.amazon.com") { fault = true OR responsetime > 2.5 } AND annotation.foo = "bar""#,
+        "game",
+    ),
+    (r#"fault = true AND http.url CONTAINS "example/game" AND responsetime >= 5"#, "game"),
+    (r#"service("example.com") {fault OR error}"#, "pair"),
+    (r#"annotation.account = "12345""#, "orphan"),
+    (
+        r#"(service(id(name: "frontend"  ))) AND (Annotation[aws.local.environment] = "k8s:default")"#,
+        "gateway",
+    ),
+    (r#"annotation[aws.remote.operation]="ListOwners""#, "gateway"),
+    (
+        r#"annotation.aws_local_service = "x" AND (annotation.aws_local_service = "y" OR annotation.aws_local_operation = "z")"#,
+        "annotated",
+    ),
+    (r#"annotation.a != "x" AND annotation.b = "y""#, "annotated"),
+    (r#"service(id(name: "N", type: "T"))"#, "typed"),
+    (r#"edge("src", "dst")"#, "pair"),
+    (r#"service("api"){fault = true} AND annotation[aws.local.operation]="GET /x""#, "annotated"),
+    (
+        "service { fault }",
+        "game, data, typed, untyped, pair, annotated, bad table, deep, weather, weather turned",
+    ),
 ];
 
 #[test]
 fn every_expression_in_use_is_read() {
-    for text in IN_USE {
+    for (text, _) in IN_USE {
         parse(text);
     }
 }
