@@ -6,11 +6,17 @@
 mod error;
 mod guard;
 mod health;
+mod local;
 mod metrics;
+mod operations;
 mod proxy;
 mod server;
+mod stream;
+mod tail;
 mod trace_segments;
+mod transfer;
 
+use crate::account::model;
 use crate::aws::Aws;
 use crate::config::Http;
 use crate::events::Events;
@@ -27,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use health::{Health, Phase};
+pub use local::{Local, LocalError};
 pub use server::Server;
 pub(crate) use server::{bind, first_that_works};
 
@@ -54,6 +61,8 @@ pub struct Api {
     health: Health,
     /// The way to AWS X-Ray, where there is one.
     forward: Option<Forward>,
+    /// X-Ray on this machine, where there is a store.
+    local: Option<Local>,
     http: Http,
     /// Memory for bodies of documents, and for those of everything else.
     for_documents: Budget,
@@ -68,10 +77,19 @@ struct Forward {
 }
 
 impl Api {
-    /// The handlers of a daemon that forwards to X-Ray when it has `aws`.
-    pub fn new(pipeline: Shared, events: Events, health: Health, aws: Option<Aws>, http: Http) -> Self {
-        let metrics = metrics::Metrics::new(pipeline.clone(), events.clone());
-        let forward = aws.map(|aws| Forward { pipeline, proxy: Proxy::new(aws, events.clone()) });
+    /// The handlers of a daemon that forwards to X-Ray, keeps documents, or both.
+    pub fn new(
+        forward: Option<(Shared, Aws)>,
+        local: Option<Local>,
+        events: Events,
+        health: Health,
+        http: Http,
+    ) -> Self {
+        let pipeline = forward.as_ref().map(|(pipeline, _)| pipeline.clone());
+        let store = local.as_ref().map(|local| local.store().clone());
+        let metrics = metrics::Metrics::new(pipeline, store, events.clone());
+        let forward =
+            forward.map(|(pipeline, aws)| Forward { pipeline, proxy: Proxy::new(aws, events.clone()) });
         Self {
             metrics,
             for_requests: Budget::new(http.body_budget_bytes / 4),
@@ -79,6 +97,7 @@ impl Api {
             events,
             health,
             forward,
+            local,
             http,
         }
     }
@@ -93,6 +112,12 @@ impl Api {
                 .route(SAMPLING_TARGETS, post(forward))
                 .route(SAMPLING_SUMMARIES, post(forward))
                 .route(TELEMETRY_RECORDS, post(forward));
+        }
+        if api.local.is_some() {
+            router = router
+                .route("/tail", get(tail::get))
+                .route("/export", get(transfer::export))
+                .route("/import", post(transfer::import));
         }
         router
             .route(TRACE_SEGMENTS, post(trace_segments::put))
@@ -140,6 +165,11 @@ impl Api {
         Ok((body, charge))
     }
 
+    /// X-Ray on this machine.
+    fn local(&self) -> Result<&Local, ApiError> {
+        self.local.as_ref().ok_or_else(|| ApiError::unavailable("nothing is kept here"))
+    }
+
     /// The way to X-Ray.
     fn proxy(&self) -> Result<&Proxy, ApiError> {
         let forward = self.forward.as_ref();
@@ -167,9 +197,18 @@ async fn forward(State(api): State<Arc<Api>>, request: Request) -> Result<Respon
     answer
 }
 
-/// Everything the daemon does not know: refused, or forwarded where the user asked for it.
+/// What the store answers; everything else is refused, or forwarded where the user asked for it.
 async fn other(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if let Some(local) = &api.local
+        && method == http::Method::POST
+        && let Some(operation) = model::by_path(&path)
+    {
+        return operations::answer(&api, local, operation, request).await;
+    }
+    if api.forward.is_none() {
+        return Err(ApiError::no_such_operation(&method, &path));
+    }
     if !api.http.proxy_all {
         api.events.request_refused(method.as_str(), &path, "no such operation here");
         return Err(ApiError::unknown_operation(&method, &path));

@@ -1,13 +1,17 @@
 //! PutTraceSegments over HTTP: documents join the same pipeline as those from UDP.
 
-use super::Api;
 use super::error::ApiError;
-use crate::pipeline::{BODY_MAX_BYTES, NotTaken};
+use super::{Api, Local};
+use crate::pipeline::{BODY_MAX_BYTES, Charge, NotTaken};
+use crate::segment::InvalidDocument;
+use crate::store::{PutError, Transport};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde_json::json;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -59,30 +63,84 @@ impl<'de: 'a, 'a> Deserialize<'de> for Documents<'a> {
     }
 }
 
-fn parse(body: &[u8]) -> serde_json::Result<PutTraceSegments<'_>> {
+fn parse(body: &[u8]) -> Result<Vec<Cow<'_, str>>, ApiError> {
     // Derived code also takes a list of the fields' values.
-    if body.trim_ascii_start().starts_with(b"[") {
-        return Err(Error::custom("it is no object"));
-    }
-    serde_json::from_slice(body)
+    let parsed: serde_json::Result<PutTraceSegments<'_>> = if body.trim_ascii_start().starts_with(b"[") {
+        Err(Error::custom("it is no object"))
+    } else {
+        serde_json::from_slice(body)
+    };
+    let parsed = parsed
+        .map_err(|error| ApiError::invalid(format!("the body is no PutTraceSegments request: {error}")))?;
+    Ok(parsed.documents.0)
 }
 
-/// Answers 200 once the documents wait in the pipeline, 503 when there is no room: an HTTP client can wait.
+/// Answers 200 once the documents are taken, 503 when there is no room: an HTTP client can wait. Where they are forwarded,
+/// they then wait in the pipeline; where they are kept, they can be read.
 pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    let (body, charge) = read(&api, request).await?;
+    let documents = parse(&body)?;
+    if documents.is_empty() && api.local.is_some() {
+        // Recorded of X-Ray.
+        return Err(ApiError::invalid("Segments can not be empty"));
+    }
+    if let Some(forward) = &api.forward {
+        let offered = documents.iter().map(AsRef::as_ref);
+        forward.pipeline.offer_documents(Instant::now(), offered).map_err(|reason| match reason {
+            NotTaken::TooLarge => ApiError::invalid(reason.to_string()),
+            NotTaken::Full | NotTaken::Stopping => ApiError::unavailable(reason.to_string()),
+        })?;
+    }
+    let unprocessed = match &api.local {
+        Some(local) => store(local, Transport::Http, &documents).await?,
+        None => Vec::new(),
+    };
+    drop(charge);
+    Ok(answer(&unprocessed))
+}
+
+/// The same for documents that go nowhere but into the store.
+pub(super) async fn import(api: &Api, local: &Local, request: Request) -> Result<Response, ApiError> {
+    let (body, charge) = read(api, request).await?;
+    let documents = parse(&body)?;
+    let unprocessed = store(local, Transport::Import, &documents).await?;
+    drop(charge);
+    Ok(answer(&unprocessed))
+}
+
+async fn read(api: &Api, request: Request) -> Result<(Bytes, Charge), ApiError> {
     // What is read and what is made of it are both in memory for a moment.
     let body_max = BODY_MAX_BYTES.min(api.for_documents.limit() / 2);
     let (body, mut charge) = api.read_body(request, body_max, &api.for_documents).await?;
     if !charge.try_grow(body.len()) {
         return Err(ApiError::busy());
     }
-    let put = parse(&body)
-        .map_err(|error| ApiError::invalid(format!("the body is no PutTraceSegments request: {error}")))?;
-    let documents = put.documents.0.iter().map(AsRef::as_ref);
-    if let Some(forward) = &api.forward {
-        forward.pipeline.offer_documents(Instant::now(), documents).map_err(|reason| match reason {
-            NotTaken::TooLarge => ApiError::invalid(reason.to_string()),
-            NotTaken::Full | NotTaken::Stopping => ApiError::unavailable(reason.to_string()),
-        })?;
-    }
-    Ok(([(CONTENT_TYPE, "application/json")], r#"{"UnprocessedTraceSegments":[]}"#).into_response())
+    Ok((body, charge))
+}
+
+/// Documents that were not stored, with the reason.
+async fn store(
+    local: &Local,
+    transport: Transport,
+    documents: &[Cow<'_, str>],
+) -> Result<Vec<InvalidDocument>, ApiError> {
+    let documents = documents.iter().map(|document| document.as_bytes());
+    let judged = match local.store().put(transport, documents) {
+        Ok(put) => put.judged().await,
+        Err(error) => Err(error),
+    };
+    let judged = judged.map_err(|error| match error {
+        PutError::TooLarge => ApiError::invalid(error.to_string()),
+        PutError::Busy | PutError::Disk | PutError::Stopping => ApiError::unavailable(error.to_string()),
+    })?;
+    Ok(judged.into_iter().filter_map(Result::err).collect())
+}
+
+fn answer(unprocessed: &[InvalidDocument]) -> Response {
+    let entry = |invalid: &InvalidDocument| {
+        json!({ "Id": invalid.id, "ErrorCode": invalid.code.to_string(), "Message": invalid.to_string() })
+    };
+    let unprocessed: Vec<_> = unprocessed.iter().map(entry).collect();
+    let body = json!({ "UnprocessedTraceSegments": unprocessed }).to_string();
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
 }

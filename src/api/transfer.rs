@@ -52,6 +52,5 @@ pub(super) async fn import(State(api): State<Arc<Api>>, request: Request) -> Res
     if !request.headers().contains_key(OURS) {
         return Err(ApiError::forbidden(format!("send the header {OURS}: 1, as xrayd import does")));
     }
-    api.local()?;
-    trace_segments::store_only(&api, request).await
+    trace_segments::import(&api, api.local()?, request).await
 }
