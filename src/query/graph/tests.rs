@@ -333,6 +333,44 @@ fn a_call_in_progress_is_not_counted_but_a_segment_that_answers_it_is_below_its_
 }
 
 #[test]
+fn of_several_answers_to_a_call_in_progress_the_complete_one_counts() {
+    let mut call = remote(10, "peer", 2.0, 0.0);
+    call["end_time"] = Value::Null;
+    let open = json!({ "in_progress": true, "end_time": null, "parent_id": 10 });
+    check(
+        &[&[
+            document(1, "api", 1.0, 4.0, json!({ "subsegments": [call] })),
+            document(2, "peer", 2.5, 0.0, open),
+            document(3, "peer", 2.5, 3.0, json!({ "parent_id": 10 })),
+        ]],
+        "0 api - active root 1-2, 1+0+0+0 3.0s [3.0] [3.0]
+          > 2 1-2, 1+0+0+0 0.5s [0.5]
+        1 api client unknown 1-2, null null null
+          > 0 1-2, 1+0+0+0 3.0s [3.0]
+        2 peer - active 2-3, 1+0+0+0 0.5s [0.5] [0.5]",
+    );
+}
+
+/// The service that runs a function has the name and the type that calls of it have.
+#[test]
+fn a_node_with_segments_is_active_whoever_else_calls_it() {
+    let lambda = json!({ "id": "000000000000000a", "name": "Lambda", "namespace": "aws", "start_time": 1,
+        "end_time": 2, "aws": { "operation": "Invoke", "function_name": "resize" } });
+    let api = document(1, "api", 1.0, 2.0, json!({ "subsegments": [lambda] }));
+    let resize = document(2, "resize", 1.0, 2.0, json!({ "origin": "AWS::Lambda" }));
+    let found = |traces: &[&Value]| {
+        let traces: Vec<_> = traces.iter().map(|&document| records(std::slice::from_ref(document))).collect();
+        let graph = graph_of(&traces).trace_graph("eu-west-1");
+        let node =
+            graph.services.iter().find(|service| service.r#type.as_deref() == Some("AWS::Lambda")).unwrap();
+        (node.state, node.region.clone(), node.summary_statistics.as_ref().unwrap().total_count)
+    };
+    assert_eq!(found(&[&api]), (State::Unknown, Some("eu-west-1".to_owned()), 1));
+    assert_eq!(found(&[&api, &resize]), (State::Active, None, 2));
+    assert_eq!(found(&[&resize, &api]), (State::Active, None, 2));
+}
+
+#[test]
 fn a_complete_call_leads_to_a_segment_that_is_still_in_progress() {
     let open = json!({ "in_progress": true, "end_time": null, "parent_id": 10 });
     check(
