@@ -2,17 +2,22 @@
 
 mod forwarding;
 mod intake;
+mod storing;
 
 pub use intake::ToXRay;
+pub use storing::StoringError;
 
-use crate::api::{self, Api, Health, Phase, Server};
+use crate::api::{self, Api, Health, Local, Phase, Server};
 use crate::aws::SetupError;
 use crate::config::{Config, Stopping};
 use crate::events::Events;
 use crate::pipeline::{Shared, Snapshot};
 use crate::shutdown::Stop;
+use crate::store::Store;
+use crate::store::ledger::Ledger;
 use crate::udp::{self, Listener};
 use forwarding::Forwarding;
+use intake::{Everywhere, ToStore};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +39,7 @@ pub struct App {
     udp: UdpSocket,
     tcp: TcpListener,
     pipeline: Shared,
+    local: Option<Local>,
     events: Events,
 }
 
@@ -57,6 +63,9 @@ pub enum AppError {
     /// The receive thread or the server cannot be started.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
+    /// Nothing can be kept.
+    #[error(transparent)]
+    Storing(#[from] StoringError),
     /// No region, and the user asked to exit then.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -65,8 +74,10 @@ pub enum AppError {
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// All counters at the end.
+    /// All counters at the end, of what was to be forwarded.
     pub snapshot: Snapshot,
+    /// The store's, where there is one.
+    pub stored: Option<Ledger>,
     /// Documents that had been dropped when the stop began.
     dropped_before: u64,
 }
@@ -75,7 +86,8 @@ impl Report {
     /// Documents that were dropped since the stop began: not delivered in time and not on disk, or the oldest that
     /// made room for them there.
     pub fn dropped_at_stop(&self) -> u64 {
-        self.snapshot.totals.dropped_total() - self.dropped_before
+        let stored = self.stored.as_ref().map_or(0, Ledger::dropped_total);
+        self.snapshot.totals.dropped_total() + stored - self.dropped_before
     }
 }
 
@@ -99,7 +111,9 @@ impl App {
             &config.listen.tcp,
         ))?;
         let pipeline = Shared::new(&config.pipeline);
-        Ok(Self { config, udp, tcp, pipeline, events: Events::default() })
+        let events = Events::default();
+        let local = config.storing.as_ref().map(|storing| storing::open(storing, &events)).transpose()?;
+        Ok(Self { config, udp, tcp, pipeline, local, events })
     }
 
     /// Where documents are received.
@@ -121,6 +135,11 @@ impl App {
     /// The pipeline, to look at its ledger.
     pub fn pipeline(&self) -> Shared {
         self.pipeline.clone()
+    }
+
+    /// The store, to look at its ledger.
+    pub fn store(&self) -> Option<Store> {
+        self.local.as_ref().map(|local| local.store().clone())
     }
 
     /// Runs until `stop`, then delivers what waits.
@@ -169,13 +188,15 @@ struct Rooms {
     ending: watch::Sender<Ending>,
     server: JoinHandle<()>,
     forwarding: Option<Forwarding>,
+    store: Option<Store>,
     summaries: JoinHandle<()>,
 }
 
 impl Rooms {
     fn start(app: App) -> Result<Self, AppError> {
-        let App { config, udp, tcp, pipeline, events } = app;
+        let App { config, udp, tcp, pipeline, local, events } = app;
         say_start(&config, &udp, &tcp);
+        let store = local.as_ref().map(|local| local.store().clone());
         let ending = watch::Sender::new(Ending::Running);
         let at = |wanted| until(ending.subscribe(), wanted);
         let forwarding = if config.forward {
@@ -183,25 +204,28 @@ impl Rooms {
         } else {
             None
         };
-        let to_xray = ToXRay::new(pipeline.clone(), events.clone());
-        let listener = Listener::start(udp, &config.udp, to_xray, events.clone())?;
+        let intake = Everywhere {
+            xray: config.forward.then(|| ToXRay::new(pipeline.clone(), events.clone())),
+            store: store.clone().map(|store| ToStore { store, events: events.clone() }),
+        };
+        let listener = Listener::start(udp, &config.udp, intake, events.clone())?;
         let listener = Arc::new(Mutex::new(listener));
         let health = {
             let listener = listener.clone();
             Health::new(move || lock(&listener).is_alive())
         };
-        let aws = forwarding.as_ref().map(|forwarding| forwarding.aws.clone());
-        let api = Api::new(pipeline.clone(), events.clone(), health.clone(), aws, config.http.clone());
+        let forward = forwarding.as_ref().map(|forwarding| (pipeline.clone(), forwarding.aws.clone()));
+        let api = Api::new(forward, local, events.clone(), health.clone(), config.http.clone());
         let server = tokio::spawn(Server::new(tcp, api.router())?.run(at(Ending::Counted)));
-        let summaries = tokio::spawn(summaries(pipeline.clone(), events, at(Ending::Counted)));
+        let summaries = tokio::spawn(summaries(pipeline.clone(), store.clone(), events, at(Ending::Counted)));
         health.enter(Phase::Running);
-        Ok(Self { pipeline, listener, health, ending, server, forwarding, summaries })
+        Ok(Self { pipeline, listener, health, ending, server, forwarding, store, summaries })
     }
 
     /// Receives until the senders are silent, delivers, counts what could not be delivered, and says so.
     async fn end(self, stopping: &Stopping, mut stop: Stop) -> Report {
         self.health.enter(Phase::Stopping);
-        let dropped_before = self.pipeline.snapshot().totals.dropped_total();
+        let dropped_before = self.dropped();
         let end_at = tokio::time::Instant::now() + stopping.timeout;
         linger(&self.listener, stopping.linger.min(stopping.timeout), &mut stop).await;
         self.pipeline.close_intake(Instant::now());
@@ -220,9 +244,19 @@ impl Rooms {
             () = stop.insisted() => {}
         }
         let _ = self.summaries.await;
-        let report = Report { snapshot: self.pipeline.snapshot(), dropped_before };
+        if let Some(store) = &self.store {
+            storing::close(store.clone(), end_at.saturating_duration_since(tokio::time::Instant::now()))
+                .await;
+        }
+        let stored = self.store.as_ref().map(Store::ledger);
+        let report = Report { snapshot: self.pipeline.snapshot(), stored, dropped_before };
         say_end(&report, outlives);
         report
+    }
+
+    fn dropped(&self) -> u64 {
+        let stored = self.store.as_ref().map_or(0, |store| store.ledger().dropped_total());
+        self.pipeline.snapshot().totals.dropped_total() + stored
     }
 
     /// The search for AWS ends only when it was told to give up.
@@ -269,10 +303,11 @@ async fn linger(listener: &Mutex<Listener>, most: Duration, stop: &mut Stop) {
     }
 }
 
-async fn summaries(pipeline: Shared, events: Events, stop: impl Future<Output = ()>) {
+async fn summaries(pipeline: Shared, store: Option<Store>, events: Events, stop: impl Future<Output = ()>) {
     let mut ticks =
         tokio::time::interval_at(tokio::time::Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
     let mut before = pipeline.snapshot();
+    let mut stored_before = store.as_ref().map(Store::ledger);
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
@@ -282,6 +317,11 @@ async fn summaries(pipeline: Shared, events: Events, stop: impl Future<Output = 
         let now = pipeline.snapshot();
         events.summary(&now, &before);
         before = now;
+        if let (Some(store), Some(before)) = (&store, &mut stored_before) {
+            let now = store.ledger();
+            events.stored_summary(&now, before);
+            *before = now;
+        }
     }
 }
 

@@ -7,6 +7,8 @@ mod limit;
 
 use crate::aws::ConnectionError;
 use crate::pipeline::{DropReason, Outcome, RefusedReason, Snapshot};
+use crate::store;
+use crate::store::ledger::Ledger;
 use limit::{LogLimit, Said};
 use prometheus_client::metrics::histogram::Histogram;
 use std::fmt::Display;
@@ -46,6 +48,9 @@ struct State {
     aws: Said,
     credentials: Said,
     failing: Said,
+    store: Said,
+    store_log: LogLimit,
+    store_works_log: LogLimit,
     spool: Said,
     spool_log: LogLimit,
     spool_works_log: LogLimit,
@@ -106,6 +111,9 @@ impl Default for Events {
             aws: Said::default(),
             credentials: Said::default(),
             failing: Said::default(),
+            store: Said::default(),
+            store_log: LogLimit::default(),
+            store_works_log: LogLimit::default(),
             spool: Said::default(),
             spool_log: LogLimit::default(),
             spool_works_log: LogLimit::default(),
@@ -415,6 +423,63 @@ impl Events {
         );
     }
 
+    /// Now and then: what the store took since the last time.
+    pub fn stored_summary(&self, now: &Ledger, before: &Ledger) {
+        if now != before {
+            tracing::info!(
+                received = now.received_total() - before.received_total(),
+                stored = now.stored - before.stored,
+                refused = now.refused_total() - before.refused_total(),
+                dropped = now.dropped_total() - before.dropped_total(),
+                waiting = now.waiting,
+                "documents for the store in the last minute"
+            );
+        }
+    }
+
+    /// Something happened to the files of the store.
+    pub fn store(&self, event: &store::Event) {
+        use store::Event;
+        match event {
+            Event::DiskFailed { doing, error } => {
+                self.0.store.changed(&format!("cannot {}: {error}", doing.label()), Instant::now());
+                if let Some(more) = self.0.store_log.admit(Instant::now()) {
+                    tracing::error!(
+                        doing = doing.label(),
+                        %error,
+                        more,
+                        "the store's disk fails; documents are kept in memory as long as there is room"
+                    );
+                }
+            }
+            Event::DiskRecovered { doing } => {
+                self.0.store.cleared();
+                if let Some(more) = self.0.store_works_log.admit(Instant::now()) {
+                    tracing::info!(doing = doing.label(), more, "the store's disk works again");
+                }
+            }
+            Event::LogDamaged { file, skipped_bytes, torn_bytes } => tracing::warn!(
+                file,
+                skipped_bytes,
+                torn_bytes,
+                "the store's log was not written to its end, or was damaged; what documents were in these bytes is not known"
+            ),
+            Event::LogUnreadable { file, reason, set_aside }
+            | Event::BlockDamaged { file, reason, set_aside } => {
+                let set_aside = set_aside.as_deref().unwrap_or("not renamed");
+                tracing::error!(
+                    file,
+                    reason,
+                    set_aside,
+                    "a file of the store is damaged and was set aside; the rest is answered"
+                );
+            }
+            Event::Sealed { documents, bytes } => tracing::debug!(documents, bytes, "a block was written"),
+            Event::Compacted { blocks, bytes } => tracing::debug!(blocks, bytes, "blocks were put together"),
+            Event::Expired { documents } => tracing::debug!(documents, "old documents were deleted"),
+        }
+    }
+
     /// What is wrong right now, for `/readyz`: a name and a reason each.
     pub fn degraded(&self) -> Vec<(&'static str, String)> {
         let causes = [
@@ -422,6 +487,7 @@ impl Events {
             ("credentials", &self.0.credentials),
             ("sending", &self.0.failing),
             ("spool", &self.0.spool),
+            ("store", &self.0.store),
         ];
         let hangs =
             self.0.spool_busy.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed());

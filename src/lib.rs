@@ -14,6 +14,7 @@
 //! A Rust program that only wants to send segments needs [`emit::Emitter`] and [`address::DaemonAddress`]; one
 //! that wants the collector inside itself needs [`App`] and [`config::Config`]. `examples/` has both.
 
+pub mod account;
 pub mod address;
 pub mod api;
 pub mod app;

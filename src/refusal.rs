@@ -1,5 +1,7 @@
 //! How X-Ray refuses a request: a code a client tells errors apart by, and a message for a person.
 
+use serde_json::{Value, json};
+
 /// Why an operation was not done, as X-Ray says it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -29,7 +31,7 @@ pub enum Code {
     Validation,
     /// A member has another JSON type than the model says, or the body is no JSON.
     Serialization,
-    /// The request is right, and cannot be answered all the same.
+    /// The service failed. X-Ray answers some odd requests so, without a word why.
     InternalFailure,
 }
 
@@ -78,7 +80,7 @@ impl Refusal {
         Self::new(Code::Serialization, message)
     }
 
-    /// `InternalFailure`: no fault of the request.
+    /// `InternalFailure`: no fault of the request. X-Ray says nothing with it.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Code::InternalFailure, message)
     }
@@ -90,5 +92,36 @@ impl Refusal {
             message: format!("Resource {arn} not found"),
             resource: Some(arn.to_owned()),
         }
+    }
+
+    /// The answer's body. The front end's errors have their message under a small letter (recorded answers).
+    pub fn body(&self) -> Value {
+        let message = Some(self.message.as_str()).filter(|message| !message.is_empty());
+        let mut body = match self.code {
+            Code::Validation | Code::Serialization | Code::InternalFailure => json!({ "message": message }),
+            _ => json!({ "Message": message }),
+        };
+        if let Some(resource) = &self.resource {
+            body["ResourceName"] = resource.as_str().into();
+        }
+        body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_those_of_the_service() {
+        for (refusal, body) in [
+            (Refusal::invalid("no"), json!({"Message": "no"})),
+            (Refusal::not_found("arn"), json!({"Message": "Resource arn not found", "ResourceName": "arn"})),
+            (Refusal::new(Code::Validation, "no"), json!({"message": "no"})),
+            (Refusal::internal(""), json!({"message": null})),
+        ] {
+            assert_eq!(refusal.body(), body);
+        }
+        assert_eq!(Refusal::internal("").code.status(), 500);
     }
 }

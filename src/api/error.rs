@@ -1,6 +1,6 @@
 //! Errors as restJson1 services answer them: a code in the header and the body, a message for a person.
 
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode};
 
@@ -73,16 +73,10 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A refusal in X-Ray's form. Errors of the model have their message in lower case, all others `Message` (recorded).
+/// A refusal in X-Ray's form.
 pub(super) fn refused(refusal: &Refusal) -> Response {
-    let key = match refusal.code {
-        Code::Validation | Code::Serialization | Code::InternalFailure => "message",
-        _ => "Message",
-    };
-    let mut body = serde_json::json!({ "__type": refusal.code.name(), key: refusal.message });
-    if let Some(resource) = &refusal.resource {
-        body["ResourceName"] = resource.as_str().into();
-    }
+    let mut body = refusal.body();
+    body["__type"] = refusal.code.name().into();
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = (status, body.to_string()).into_response();
     let headers = response.headers_mut();

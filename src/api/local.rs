@@ -11,9 +11,9 @@ mod summaries;
 mod traces;
 
 use crate::account::model::{self, Operation};
-use crate::account::{Account, Entropy};
-use crate::config::Storing;
+use crate::account::{self, Account};
 use crate::api::stream::Parts;
+use crate::config::Storing;
 use crate::query::cause::RootCauses;
 use crate::query::filter::{Expression, GroupBy, Groups, View};
 use crate::query::row::settle;
@@ -25,7 +25,7 @@ use crate::refusal::Refusal;
 use crate::store::Store;
 use cursors::Cursors;
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,6 +47,8 @@ pub struct Local(Arc<Inner>);
 struct Inner {
     store: Store,
     account: Mutex<Account>,
+    /// Of AWS services that send no segments.
+    region: String,
     strict_limits: bool,
     cursors: Mutex<Cursors>,
     queries: Arc<Semaphore>,
@@ -58,6 +60,7 @@ struct Asked<'a> {
     store: &'a Store,
     account: &'a Mutex<Account>,
     cursors: &'a Mutex<Cursors>,
+    region: &'a str,
     strict_limits: bool,
     /// Seconds since 1970.
     now: f64,
@@ -70,21 +73,20 @@ impl Local {
     /// # Errors
     /// When what it remembers cannot be read: written by a newer version, or damaged.
     pub fn new(store: Store, settings: &Storing) -> Result<Self, LocalError> {
-        let kept = store.load_account().map_err(|error| LocalError(error.to_string()))?;
-        let defaults = crate::account::Settings {
+        let kept = store.load_account()?;
+        let for_account = account::Settings {
             region: settings.region.clone(),
             account_id: ACCOUNT_ID.to_owned(),
             sampling_rate: settings.sampling_rate,
         };
         let account = match kept {
-            Some(kept) => {
-                Account::load(&kept, &defaults).map_err(|error| LocalError(error.to_string()))?
-            }
-            None => Account::new(&defaults),
+            Some(kept) => Account::load(&kept, for_account, now())?,
+            None => Account::new(for_account, now()),
         };
         Ok(Self(Arc::new(Inner {
             store,
             account: Mutex::new(account),
+            region: settings.region.clone(),
             strict_limits: settings.strict_limits,
             cursors: Mutex::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
@@ -155,8 +157,14 @@ impl Local {
 
 /// Why the store's X-Ray cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the store's groups and sampling rules: {0}")]
-pub struct LocalError(String);
+pub enum LocalError {
+    /// The file with groups and sampling rules.
+    #[error("cannot read the store's groups and sampling rules")]
+    Read(#[from] std::io::Error),
+    /// What is in it.
+    #[error(transparent)]
+    Account(#[from] account::LoadError),
+}
 
 /// The account in ARNs: no real one, so that nobody takes it for theirs.
 const ACCOUNT_ID: &str = "000000000000";
@@ -175,6 +183,7 @@ impl Inner {
             store: &self.store,
             account: &self.account,
             cursors: &self.cursors,
+            region: &self.region,
             strict_limits: self.strict_limits,
             now,
             body,
@@ -191,9 +200,9 @@ impl Inner {
         }
     }
 
-    /// A copy of all groups' filters: evaluation must not hold the account.
-    fn groups(&self) -> GroupFilters {
-        GroupFilters(lock(&self.account).group_expressions())
+    /// Groups as they are when they are asked.
+    fn groups(&self) -> GroupsOf<'_> {
+        GroupsOf(&self.account)
     }
 
     fn matching(&self, traces: BTreeSet<TraceId>, filter: Option<&Expression>) -> Vec<String> {
@@ -205,8 +214,7 @@ impl Inner {
             settle(&mut rows);
             let trace = Trace::assemble(id, documents.clone());
             let causes = || RootCauses::of(&trace);
-            let wanted =
-                filter.is_none_or(|filter| filter.matches(&View::new(&rows, &causes), &groups));
+            let wanted = filter.is_none_or(|filter| filter.matches(&View::new(&rows, &causes), &groups));
             (wanted && !rows.is_empty()).then(|| serde_json::to_string(&Summary::of(&trace, None)).ok())?
         });
         shown.collect()
@@ -214,15 +222,16 @@ impl Inner {
 
     fn account_call(&self, operation: &'static Operation, body: &Value, now: f64) -> Result<Value, Refusal> {
         let mut account = lock(&self.account);
-        let answer = account.call(operation, body, now, &mut Entropy::of_system());
-        let answer = answer.unwrap_or_else(|| Err(Refusal::internal("an operation nobody answers")));
+        let answer = account.call(operation, body, now, &mut || fastrand::u64(..));
         // What was answered must outlive a restart.
-        if account.take_changed() {
-            self.store.save_account(&account.to_json()).map_err(|error| {
-                Refusal::internal(format!("it works, but cannot be kept on disk: {error}"))
+        if account.is_unsaved() {
+            let saved = self.store.save_account(account.to_json().as_bytes());
+            account.set_saved(saved.is_ok());
+            saved.map_err(|error| {
+                Refusal::internal(format!("it is done, but cannot be kept on disk: {error}"))
             })?;
         }
-        answer
+        answer.unwrap_or_else(|| Err(Refusal::internal("nobody answers this operation")))
     }
 }
 
@@ -263,35 +272,36 @@ impl Asked<'_> {
         Ok(())
     }
 
-    /// The filter of the group the request names, if it names one.
-    fn group(&self) -> Result<Option<Arc<Expression>>, Refusal> {
-        let (by, value) = match (self.text("GroupName"), self.text("GroupARN")) {
-            (None, None) => return Ok(None),
-            (Some(_), Some(_)) => return Err(Refusal::invalid("Provide either GroupName or GroupARN")),
-            (Some(name), None) => (GroupBy::Name, name),
-            (None, Some(arn)) => (GroupBy::Arn, arn),
-        };
-        lock(self.account).group_expression(by, value).ok_or_else(|| Refusal::invalid("Group not found."))
+    /// The filter of the group the request names.
+    fn group(&self) -> Result<Arc<Expression>, Refusal> {
+        lock(self.account).expression_for(self.body)
     }
 
-    fn everything<'s>(&self, window: Window, expression: Option<&'s Expression>, groups: &'s GroupFilters) -> Search<'s> {
-        Search { window, expression, groups, sample: 1.0 }
+    fn groups(&self) -> GroupsOf<'_> {
+        GroupsOf(self.account)
+    }
+
+    /// All traces of a group.
+    fn all<'s>(&self, window: Window, expression: &'s Expression, groups: &'s GroupsOf<'_>) -> Search<'s> {
+        Search { window, expression: Some(expression), groups, sample: 1.0 }
     }
 }
 
-/// Filters of groups by name and by ARN.
-struct GroupFilters(HashMap<String, Arc<Expression>>);
+/// Filters of groups, as they are when they are asked for.
+struct GroupsOf<'a>(&'a Mutex<Account>);
 
-impl Groups for GroupFilters {
-    fn expression(&self, _: GroupBy, value: &str) -> Option<Arc<Expression>> {
-        self.0.get(value).cloned()
+impl Groups for GroupsOf<'_> {
+    fn expression(&self, by: GroupBy, value: &str) -> Option<Arc<Expression>> {
+        lock(self.0).expression(by, value)
     }
 }
 
 /// The records of one trace's documents.
 fn records(documents: &[Stored]) -> Vec<Record> {
-    let read = |stored: &Stored| Record::read(&stored.document, stored.sequence, stored.received_at).ok();
-    documents.iter().filter_map(read).map(|(record, _)| record).collect()
+    let read = |stored: &Stored| {
+        Record::read(&stored.document, stored.sequence, stored.received_at).ok().map(|(record, _)| record)
+    };
+    documents.iter().filter_map(read).collect()
 }
 
 /// What could not be read is no fault of the request.

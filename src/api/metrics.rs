@@ -3,7 +3,9 @@
 use super::Api;
 use crate::aws::ConnectionError;
 use crate::events::{Events, Proxied};
-use crate::pipeline::Shared;
+use crate::pipeline::{Shared, Snapshot, Totals};
+use crate::store::ledger::Ledger;
+use crate::store::{Status, Store};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
@@ -25,7 +27,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(pipeline: Shared, events: Events) -> Self {
+    pub(super) fn new(pipeline: Option<Shared>, store: Option<Store>, events: Events) -> Self {
         let mut registry = Registry::with_prefix("xrayd");
         registry.register_with_unit(
             "send",
@@ -33,7 +35,7 @@ impl Metrics {
             Unit::Seconds,
             events.send_seconds().clone(),
         );
-        registry.register_collector(Box::new(Numbers { pipeline, events }));
+        registry.register_collector(Box::new(Numbers { pipeline, store, events }));
         Self { registry }
     }
 
@@ -53,7 +55,8 @@ pub(super) async fn get(State(api): State<Arc<Api>>) -> Response {
 /// numbers of one answer add up.
 #[derive(Debug)]
 struct Numbers {
-    pipeline: Shared,
+    pipeline: Option<Shared>,
+    store: Option<Store>,
     events: Events,
 }
 
@@ -88,71 +91,140 @@ fn gauges<'a>(
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let out = &mut encoder;
-        let snapshot = self.pipeline.snapshot();
-        let totals = &snapshot.totals;
-        let xray = || ("sink", "xray");
-        counters(
-            out,
-            "documents_received",
-            "Segment documents and refused datagrams that came in",
-            totals.received_by().map(|(transport, count)| (vec![("transport", transport.label())], count)),
-        )?;
-        counters(
-            out,
-            "documents_recovered",
-            "Documents taken over from an earlier run",
-            [(vec![xray()], totals.recovered)],
-        )?;
-        counters(out, "documents_sent", "Documents the sink took", [(vec![xray()], totals.sent)])?;
-        counters(
-            out,
-            "documents_stored",
-            "Documents the store took",
-            [(vec![("sink", "store")], totals.stored)],
-        )?;
-        counters(
-            out,
-            "documents_refused",
-            "Datagrams that are no documents (sink intake), and documents X-Ray refused",
-            totals.refused_by().map(|(reason, count)| {
-                let sink = if reason.by_xray() { "xray" } else { "intake" };
-                (vec![("sink", sink), ("reason", reason.label())], count)
-            }),
-        )?;
-        counters(
-            out,
-            "documents_dropped",
-            "Good documents that were given up",
-            totals.dropped_by().map(|(reason, count)| (vec![xray(), ("reason", reason.label())], count)),
-        )?;
-        gauges(
-            out,
-            "documents_waiting",
-            "Documents that wait, by place",
-            snapshot.waiting.by_place().map(|(place, count)| (vec![xray(), ("place", place)], count)),
-        )?;
-        counters(
-            out,
-            "documents_repaired",
-            "Documents with bytes that are not UTF-8",
-            [(vec![], totals.repaired)],
-        )?;
-        counters(
-            out,
-            "duplicates_possible",
-            "Documents in tries whose answer was lost, so that X-Ray may have them twice",
-            [(vec![xray()], totals.duplicates_possible)],
-        )?;
-        self.encode_rest(out, &snapshot)
+        let (snapshot, stored) = (self.snapshot(), self.store.as_ref().map(Store::status));
+        let (snapshot, stored) = (snapshot.as_ref(), stored.as_ref());
+        documents(out, snapshot, stored)?;
+        if let Some(snapshot) = snapshot {
+            sending(out, snapshot)?;
+        }
+        if let Some(stored) = stored {
+            storing(out, stored)?;
+        }
+        self.encode_rest(out)
     }
 }
 
+/// The ledger. Families are written once, whoever has something to say in them.
+fn documents(
+    out: &mut DescriptorEncoder<'_>,
+    snapshot: Option<&Snapshot>,
+    stored: Option<&Status>,
+) -> fmt::Result {
+    let (xray, store) = (("sink", "xray"), ("sink", "store"));
+    let totals = snapshot.map(|snapshot| &snapshot.totals);
+    let ledger = stored.map(|stored| &stored.ledger);
+    let forwarded = totals.into_iter().flat_map(Totals::received_by);
+    let forwarded = forwarded.map(|(transport, count)| (vec![("transport", transport.label())], count));
+    let kept = ledger.into_iter().flat_map(Ledger::received_by);
+    let kept = kept.map(|(transport, count)| (vec![store, ("transport", transport.label())], count));
+    counters(
+        out,
+        "documents_received",
+        "Segment documents and refused datagrams that came in; with sink store, those for the store",
+        forwarded.chain(kept),
+    )?;
+    let recovered = totals.map(|totals| (vec![xray], totals.recovered));
+    counters(
+        out,
+        "documents_recovered",
+        "Documents taken over from an earlier run",
+        recovered.into_iter().chain(ledger.map(|ledger| (vec![store], ledger.recovered))),
+    )?;
+    let sent = totals.map(|totals| (vec![xray], totals.sent));
+    counters(out, "documents_sent", "Documents the sink took", sent)?;
+    let kept = ledger.map(|ledger| (vec![store], ledger.stored));
+    counters(out, "documents_stored", "Documents the store took", kept)?;
+    let refused = totals.into_iter().flat_map(Totals::refused_by).map(|(reason, count)| {
+        let sink = if reason.by_xray() { "xray" } else { "intake" };
+        (vec![("sink", sink), ("reason", reason.label())], count)
+    });
+    let not_kept = ledger.into_iter().flat_map(Ledger::refused_by);
+    counters(
+        out,
+        "documents_refused",
+        "Datagrams that are no documents (sink intake), and documents X-Ray or the store refused",
+        refused.chain(not_kept.map(|(reason, count)| (vec![store, ("reason", reason.label())], count))),
+    )?;
+    let dropped = totals.into_iter().flat_map(Totals::dropped_by);
+    let dropped = dropped.map(|(reason, count)| (vec![xray, ("reason", reason.label())], count));
+    let lost = ledger.into_iter().flat_map(Ledger::dropped_by);
+    counters(
+        out,
+        "documents_dropped",
+        "Good documents that were given up",
+        dropped.chain(lost.map(|(reason, count)| (vec![store, ("reason", reason.label())], count))),
+    )?;
+    let waiting = snapshot.into_iter().flat_map(|snapshot| snapshot.waiting.by_place());
+    let waiting = waiting.map(|(place, count)| (vec![xray, ("place", place)], count));
+    gauges(
+        out,
+        "documents_waiting",
+        "Documents that wait, by place",
+        waiting.chain(ledger.map(|ledger| (vec![store, ("place", "intake")], ledger.waiting))),
+    )
+}
+
+/// What is on its way to X-Ray.
+fn sending(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let totals = &snapshot.totals;
+    counters(
+        out,
+        "documents_repaired",
+        "Documents with bytes that are not UTF-8",
+        [(vec![], totals.repaired)],
+    )?;
+    counters(
+        out,
+        "duplicates_possible",
+        "Documents in tries whose answer was lost, so that X-Ray may have them twice",
+        [(vec![("sink", "xray")], totals.duplicates_possible)],
+    )?;
+    gauges(out, "sends_open", "Requests to X-Ray under way", [(vec![], snapshot.sends_open as u64)])?;
+    gauges(
+        out,
+        "sends_allowed",
+        "Requests to X-Ray allowed at once now",
+        [(vec![], snapshot.sends_allowed as u64)],
+    )?;
+    gauges(
+        out,
+        "budget_used_bytes",
+        "Memory documents and requests use",
+        [(vec![], snapshot.budget_used_bytes as u64)],
+    )?;
+    gauges(
+        out,
+        "budget_bytes",
+        "Memory documents and requests may use",
+        [(vec![], snapshot.budget_bytes as u64)],
+    )
+}
+
+/// What is kept here.
+fn storing(out: &mut DescriptorEncoder<'_>, stored: &Status) -> fmt::Result {
+    gauges(
+        out,
+        "store_documents",
+        "Documents that can be read, by place",
+        [("memory", stored.head_documents), ("blocks", stored.documents - stored.head_documents)]
+            .map(|(place, count)| (vec![("place", place)], count)),
+    )?;
+    gauges(out, "store_blocks", "Block files of the store", [(vec![], stored.blocks as u64)])?;
+    gauges(out, "store_bytes", "Bytes the store has on disk, or in memory", [(vec![], stored.bytes)])?;
+    counters(
+        out,
+        "store_expired_documents",
+        "Documents that were deleted because they were too old, or too much",
+        [(vec![], stored.expired)],
+    )
+}
+
 impl Numbers {
-    fn encode_rest(
-        &self,
-        out: &mut DescriptorEncoder<'_>,
-        snapshot: &crate::pipeline::Snapshot,
-    ) -> fmt::Result {
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.pipeline.as_ref().map(Shared::snapshot)
+    }
+
+    fn encode_rest(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
         counters(
             out,
             "kernel_dropped_datagrams",
@@ -164,25 +236,6 @@ impl Numbers {
             "receive_buffer_bytes",
             "Receive buffer the kernel granted",
             [(vec![], self.events.receive_buffer_bytes())],
-        )?;
-        gauges(out, "sends_open", "Requests to X-Ray under way", [(vec![], snapshot.sends_open as u64)])?;
-        gauges(
-            out,
-            "sends_allowed",
-            "Requests to X-Ray allowed at once now",
-            [(vec![], snapshot.sends_allowed as u64)],
-        )?;
-        gauges(
-            out,
-            "budget_used_bytes",
-            "Memory documents and requests use",
-            [(vec![], snapshot.budget_used_bytes as u64)],
-        )?;
-        gauges(
-            out,
-            "budget_bytes",
-            "Memory documents and requests may use",
-            [(vec![], snapshot.budget_bytes as u64)],
         )?;
         gauges(out, "spool_bytes", "Bytes the spool has on disk", [(vec![], self.events.spool_bytes_now())])?;
         counters(

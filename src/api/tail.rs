@@ -8,8 +8,8 @@ use super::error::ApiError;
 use super::local::Local;
 use super::stream::{self, Cut, Parts};
 use super::{Api, guard};
-use crate::query::TraceId;
 use crate::query::filter::Expression;
+use crate::store::kept::Kept;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -57,7 +57,7 @@ pub(super) async fn get(
 async fn run(
     local: &Local,
     filter: Option<Arc<Expression>>,
-    mut stored: Receiver<Arc<[TraceId]>>,
+    mut stored: Receiver<Arc<Kept>>,
     parts: &Parts,
 ) -> Result<(), SendError<Result<Bytes, Cut>>> {
     parts.send(Ok(Bytes::from_static(b": traces as they come\n\n"))).await?;
@@ -66,14 +66,18 @@ async fn run(
     loop {
         match tokio::time::timeout(KEEP_ALIVE, stored.recv()).await {
             Err(_) => parts.send(Ok(Bytes::from_static(b":\n\n"))).await?,
-            Ok(Ok(traces)) => changed.extend(traces.iter().copied()),
+            Ok(Ok(kept)) => {
+                changed.insert(kept.record.trace_id);
+            }
             Ok(Err(RecvError::Lagged(count))) => lagged += count,
             Ok(Err(RecvError::Closed)) => return Ok(()),
         }
         tokio::time::sleep(INTERVAL).await;
         loop {
             match stored.try_recv() {
-                Ok(traces) => changed.extend(traces.iter().copied()),
+                Ok(kept) => {
+                    changed.insert(kept.record.trace_id);
+                }
                 Err(TryRecvError::Lagged(count)) => lagged += count,
                 Err(_) => break,
             }

@@ -4,7 +4,8 @@ use super::error::ApiError;
 use super::{Api, Local};
 use crate::pipeline::{BODY_MAX_BYTES, Charge, NotTaken};
 use crate::segment::InvalidDocument;
-use crate::store::{PutError, Transport};
+use crate::store::PutError;
+use crate::store::ledger::Transport;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -137,9 +138,7 @@ async fn store(
 }
 
 fn answer(unprocessed: &[InvalidDocument]) -> Response {
-    let entry = |invalid: &InvalidDocument| {
-        json!({ "Id": invalid.id, "ErrorCode": invalid.code.to_string(), "Message": invalid.to_string() })
-    };
+    let entry = |invalid: &InvalidDocument| json!({ "Id": invalid.id, "ErrorCode": invalid.code.to_string(), "Message": invalid.to_string() });
     let unprocessed: Vec<_> = unprocessed.iter().map(entry).collect();
     let body = json!({ "UnprocessedTraceSegments": unprocessed }).to_string();
     ([(CONTENT_TYPE, "application/json")], body).into_response()

@@ -1,7 +1,8 @@
 //! Who takes datagrams: the pipeline to X-Ray, the store, or both.
 
 use crate::events::Events;
-use crate::pipeline::{Offer, Shared};
+use crate::pipeline::{Offer, RefusedReason, Shared};
+use crate::store::Store;
 use crate::udp::Intake;
 use std::time::Instant;
 
@@ -33,5 +34,47 @@ impl Intake for ToXRay {
 
     fn deadline(&self) -> Option<Instant> {
         self.pipeline.deadline()
+    }
+}
+
+/// Documents that are kept.
+#[derive(Debug, Clone)]
+pub(super) struct ToStore {
+    pub(super) store: Store,
+    pub(super) events: Events,
+}
+
+impl Intake for ToStore {
+    fn take<'a>(&self, _: Instant, datagrams: impl Iterator<Item = &'a [u8]> + Clone) {
+        self.store.offer_datagrams(datagrams, |reason| {
+            self.events.datagram_refused(RefusedReason::Datagram(reason), &[]);
+        });
+    }
+
+    /// The store looks after itself.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// Documents that go to X-Ray, are kept, or both.
+#[derive(Debug, Clone)]
+pub(super) struct Everywhere {
+    pub(super) xray: Option<ToXRay>,
+    pub(super) store: Option<ToStore>,
+}
+
+impl Intake for Everywhere {
+    fn take<'a>(&self, now: Instant, datagrams: impl Iterator<Item = &'a [u8]> + Clone) {
+        if let Some(xray) = &self.xray {
+            xray.take(now, datagrams.clone());
+        }
+        if let Some(store) = &self.store {
+            store.take(now, datagrams);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.xray.as_ref().and_then(Intake::deadline)
     }
 }

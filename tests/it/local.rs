@@ -93,7 +93,7 @@ async fn what_was_put_over_http_can_be_read_at_once_and_what_was_refused_is_name
     assert_eq!((empty.status, &empty.json()["Message"]), (400, &json!("Segments can not be empty")));
     let metrics = daemon.get("/metrics").await.body;
     for line in [
-        "xrayd_documents_received_total{transport=\"http\"} 2",
+        "xrayd_documents_received_total{sink=\"store\",transport=\"http\"} 2",
         "xrayd_documents_stored_total{sink=\"store\"} 1",
         "xrayd_documents_refused_total{sink=\"store\",reason=\"MissingStartTime\"} 1",
     ] {

@@ -1,9 +1,8 @@
 //! GetServiceGraph, GetTraceGraph and GetTimeSeriesServiceStatistics.
 
-use super::{Asked, lock, records, trace_id, unreadable};
+use super::{Asked, records, trace_id, unreadable};
 use crate::account::model;
-use crate::query::graph::Graph;
-use crate::query::graph::answer::TraceGraph;
+use crate::query::graph::{Graph, TraceGraph};
 use crate::query::row::settle;
 use crate::query::search::fold;
 use crate::query::selector::EntitySelector;
@@ -22,7 +21,7 @@ pub(super) fn of_services(asked: &Asked<'_>) -> Result<Value, Refusal> {
     let group = asked.group()?;
     let groups = asked.groups();
     // X-Ray selects by receipt.
-    let wanted = asked.everything(Asked::window(By::Received, start, end), group.as_deref(), &groups);
+    let wanted = asked.all(Asked::window(By::Received, start, end), &group, &groups);
     let parts = fold(asked.store, &wanted, Graph::COLUMNS, &Graph::default, &|graph: &mut Graph, rows| {
         graph.add(rows);
     });
@@ -57,8 +56,7 @@ pub(super) fn of_traces(asked: &Asked<'_>, ids: &[TraceId]) -> Result<Option<Tra
         settle(&mut rows);
         graph.add(&rows);
     }
-    let region = lock(asked.account).region().to_owned();
-    Ok(Some(graph.trace_graph(&region)))
+    Ok(Some(graph.trace_graph(asked.region)))
 }
 
 pub(super) fn time_series(asked: &Asked<'_>) -> Result<Value, Refusal> {
@@ -78,7 +76,7 @@ pub(super) fn time_series(asked: &Asked<'_>) -> Result<Value, Refusal> {
     // The first stretch that ends in the range begins before it.
     let mut window = Asked::window(By::Received, start, end);
     window.from -= period.seconds();
-    let wanted = asked.everything(window, group.as_deref(), &groups);
+    let wanted = asked.all(window, &group, &groups);
     let make = || Series::new(selected.clone(), period, start, end);
     let parts = fold(asked.store, &wanted, Series::COLUMNS, &make, &|series: &mut Series, rows| {
         series.add(rows);

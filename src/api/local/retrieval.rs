@@ -48,7 +48,9 @@ pub(super) fn graph(asked: &Asked<'_>) -> Result<Value, Refusal> {
 /// How far the retrieval is, and its traces. None are given once it was cancelled.
 fn retrieved(asked: &Asked<'_>) -> Result<(&'static str, Vec<TraceId>), Refusal> {
     let token = asked.text("RetrievalToken").unwrap_or_default();
-    lock(asked.account).retrieval(token, asked.now)
+    let account = lock(asked.account);
+    let retrieval = account.retrieval(token)?;
+    Ok((retrieval.status(asked.now), retrieval.trace_ids().to_vec()))
 }
 
 fn trace(id: TraceId, documents: Vec<Stored>, otel: bool) -> Value {

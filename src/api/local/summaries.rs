@@ -34,12 +34,8 @@ pub(super) fn get(asked: &Asked<'_>) -> Result<Value, Refusal> {
     let filter = asked.text("FilterExpression").filter(|filter| !filter.trim().is_empty());
     let expression = filter.map(Expression::parse).transpose();
     let expression = expression.map_err(|error| Refusal::invalid(error.to_string()))?;
-    let question = Question {
-        times: [start.to_bits(), end.to_bits()],
-        by: by as u8,
-        sample: sample.to_bits(),
-        filter,
-    };
+    let question =
+        Question { times: [start.to_bits(), end.to_bits()], by: by as u8, sample: sample.to_bits(), filter };
     let question = fingerprint(&question);
     let token = match asked.text("NextToken") {
         Some(text) => Some(
@@ -57,8 +53,7 @@ pub(super) fn get(asked: &Asked<'_>) -> Result<Value, Refusal> {
                 window.until = window.until.min(token.start.next_up());
             }
             let groups = asked.groups();
-            let search_for =
-                Search { window, expression: expression.as_ref(), groups: &groups, sample };
+            let search_for = Search { window, expression: expression.as_ref(), groups: &groups, sample };
             Arc::new(search(asked.store, &search_for).map_err(|error| unreadable(&error))?)
         }
     };
@@ -77,7 +72,8 @@ fn page(
     let from = token.map_or(0, |token| token.position(&found.matches));
     let page = &found.matches[from..(from + PAGE).min(found.matches.len())];
     let more = from + page.len() < found.matches.len() || found.cut;
-    let next = page.last().filter(|_| more).map(|last| Token { start: last.start, id: last.id }.write(question));
+    let next =
+        page.last().filter(|_| more).map(|last| Token { start: last.start, id: last.id }.write(question));
     if next.is_some() {
         lock(asked.cursors).keep(question, asked.now, found);
     }
