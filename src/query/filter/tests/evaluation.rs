@@ -420,6 +420,23 @@ fn a_subsegment_sent_by_itself_belongs_to_the_segment_above_it() {
     );
 }
 
+/// Each below the one before: what belongs to the segment is found in the time it takes to read the rows.
+#[test]
+fn subsegments_sent_one_by_one_may_go_deep() {
+    let mut documents = vec![segment(1, None, "a", 101.0, json!({}))];
+    for id in 2..10_000 {
+        let annotations = json!({ "depth": id });
+        let more = json!({ "type": "subsegment", "annotations": annotations });
+        documents.push(segment(id, Some(id - 1), "work", 101.0, more));
+    }
+    documents.reverse();
+    check_one(
+        json!(documents),
+        &["service(\"a\") { annotation.depth = 9999 }", "!partial"],
+        &["service(\"a\") { annotation.depth = 10000 }"],
+    );
+}
+
 #[test]
 fn a_service_is_known_by_name_type_and_account() {
     let fields = json!({ "origin": "AWS::EC2::Instance", "aws": { "account_id": "123" } });
