@@ -189,6 +189,7 @@ mod tests {
         check(all, "l", 2.0, true);
         check(all, "l", false, true);
         check(all, "l", 3.0, false);
+        check(r#"{"t":"x","t":"y"}"#, "t", "x", true);
     }
 
     #[test]
