@@ -4,9 +4,12 @@
 
 use super::compare::Annotated;
 use super::{Operator, Test, Value};
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+
+/// Longest JSON that is searched byte by byte.
+const PLAIN_SEARCH_MAX_BYTES: usize = 512;
 
 /// Whether one of the values of an annotation passes. What cannot be read has none.
 pub(super) fn any(annotations: &str, key: &str, test: &Test) -> bool {
@@ -20,8 +23,18 @@ pub(super) fn any(annotations: &str, key: &str, test: &Test) -> bool {
 /// Whether JSON may have this text inside one of its texts.
 pub(super) fn may_contain(json: &str, text: &str) -> bool {
     let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    !json.is_empty()
-        && (memmem::find(json.as_bytes(), text.as_bytes()).is_some() || text.bytes().any(is_escaped))
+    !json.is_empty() && (find(json.as_bytes(), text.as_bytes()) || text.bytes().any(is_escaped))
+}
+
+/// Whether bytes contain others. To prepare the better search takes longer than a plain one in as few bytes as the
+/// annotations of a row usually are; in many bytes a plain one could be led astray for long.
+fn find(bytes: &[u8], wanted: &[u8]) -> bool {
+    match wanted {
+        [first, ..] if bytes.len() <= PLAIN_SEARCH_MAX_BYTES => {
+            memchr_iter(*first, bytes).any(|at| bytes[at..].starts_with(wanted))
+        }
+        _ => memmem::find(bytes, wanted).is_some(),
+    }
 }
 
 /// A text that stands in every value that passes.
@@ -176,6 +189,7 @@ mod tests {
         check(all, "l", 2.0, true);
         check(all, "l", false, true);
         check(all, "l", 3.0, false);
+        check(r#"{"t":"x","t":"y"}"#, "t", "x", true);
     }
 
     #[test]
@@ -184,6 +198,14 @@ mod tests {
         check(r#"{"tenants":"t7"}"#, "tenant", "t7", false);
         check(r#"{"a\"b\\":"x\ny"}"#, "a\"b\\", "x\ny", true);
         check("{\"schlüssel\":\"größe\"}", "schlüssel", "größe", true);
+    }
+
+    #[test]
+    fn long_annotations_are_searched_as_well_as_short_ones() {
+        let long = format!(r#"{{"long":"{}","tenant":"t7"}}"#, "a".repeat(2 * PLAIN_SEARCH_MAX_BYTES));
+        check(&long, "tenant", "t7", true);
+        check(&long, "tenant", "t8", false);
+        check(&long, "tenants", "t7", false);
     }
 
     #[test]

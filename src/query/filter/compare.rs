@@ -102,7 +102,7 @@ impl Selector {
 
     /// Whether a node is meant: the node of a segment, or the one a call leads to when no segment answers it.
     pub fn matches(&self, name: &str, r#type: Option<&str>, account_id: Option<&str>) -> bool {
-        meets(self.name.as_deref(), Some(cut(name)))
+        self.name.as_deref().is_none_or(|wanted| wanted == name || wanted == cut(name))
             && meets(self.r#type.as_deref(), r#type)
             && meets(self.account_id.as_deref(), account_id)
     }
@@ -119,7 +119,7 @@ fn meets(wanted: Option<&str>, found: Option<&str>) -> bool {
     wanted.is_none() || wanted == found
 }
 
-/// A name as the node bears it.
+/// A name as the node of a segment bears it.
 fn cut(name: &str) -> &str {
     if name.len() <= NAME_MAX_CHARS {
         return name;

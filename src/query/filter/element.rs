@@ -26,11 +26,12 @@ pub(super) fn any_service(view: &View<'_>, selector: &Selector, inner: Option<&E
     {
         return true;
     }
-    may_be_called(view, selector)
-        && view.shape().unanswered().any(|call| {
-            selector.matches(call.callee(), Some(&call.r#type), None)
-                && holds_inside(inner, &Inferred { call })
-        })
+    let is_it = |call: &Call<'_>| {
+        selector.matches(call.callee(), Some(&call.r#type), None) && holds_inside(inner, &Inferred { call })
+    };
+    // Most calls are not meant, or went well: that is seen before it is looked up whether a segment answers them.
+    let calls_it = |row: &Row<'_>| may_call(row, selector) && row.calls().iter().any(is_it);
+    view.rows().iter().any(calls_it) && view.shape().unanswered().any(is_it)
 }
 
 /// Whether a trace has a call between two services that are meant and for which the inner expression holds.
@@ -42,8 +43,9 @@ pub(super) fn any_edge(view: &View<'_>, from: &Selector, to: &Selector, inner: O
         return true;
     }
     let rows = view.rows();
-    let any = |selector| rows.iter().any(|row| is_meant(selector, row));
-    if !any(from) || !(any(to) || may_be_called(view, to)) {
+    let is_there = |selector| rows.iter().any(|row| is_meant(selector, row));
+    let may_be_called = |selector| rows.iter().any(|row| may_call(row, selector));
+    if !is_there(from) || !(is_there(to) || may_be_called(to)) {
         return false;
     }
     view.shape().edges.iter().any(|edge| {
@@ -65,17 +67,11 @@ fn leads_to(edge: &Edge<'_>, selector: &Selector, rows: &[Row<'_>]) -> bool {
     }
 }
 
-/// Whether a call could lead to what is meant: a look at the text of the calls, before they are read. Of what has no
-/// segments the account is not known.
-fn may_be_called(view: &View<'_>, selector: &Selector) -> bool {
-    let stands_in =
-        |text: &Option<String>, calls| text.as_deref().is_none_or(|text| may_contain(calls, text));
-    selector.account_id.is_none()
-        && view.rows().iter().any(|row| {
-            !row.calls.is_empty()
-                && stands_in(&selector.name, row.calls)
-                && stands_in(&selector.r#type, row.calls)
-        })
+/// Whether a call in a row could lead to what is meant: a look at the text of the calls, before they are read. Of what has
+/// no segments the account is not known.
+fn may_call(row: &Row<'_>, selector: &Selector) -> bool {
+    let has = |text: &Option<String>| text.as_deref().is_none_or(|text| may_contain(row.calls, text));
+    selector.account_id.is_none() && !row.calls.is_empty() && has(&selector.name) && has(&selector.r#type)
 }
 
 /// A segment of a service, with the subsegments that belong to it.

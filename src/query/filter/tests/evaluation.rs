@@ -95,7 +95,7 @@ fn a_duration_is_null_while_a_segment_is_in_progress() {
             "duration >= 2",
             "duration < 2",
             "duration != 2",
-            "service(\"b\") { duration > 0 OR responsetime > 0 }",
+            "service(\"b\") { duration >= 0 OR responsetime >= 0 }",
         ],
     );
 }
@@ -322,7 +322,7 @@ fn what_no_segment_answers_is_a_service_too() {
 #[test]
 fn an_edge_is_what_the_caller_saw() {
     let from = json!({ "subsegments": [call(2, "b.example.com", 103.1, json!({ "fault": true, "http": status(504) }))],
-        "annotations": { "k": "from", "a": 1 }, "user": "alice" });
+        "annotations": { "k": "from", "a": 1 }, "user": "alice", "http": { "request": { "url": "http://a/" } } });
     let to = json!({ "http": { "request": { "url": "http://b/x" }, "response": { "status": 200 } },
         "annotations": { "k": "to", "b": 1 } });
     check_one(
@@ -341,6 +341,7 @@ fn an_edge_is_what_the_caller_saw() {
             "edge(\"b\", \"a\")",
             "edge(\"a\", \"b.example.com\")",
             "edge(\"a\", \"b\") { ok }",
+            "edge(\"a\", \"b\") { http.url = \"http://a/\" }",
             "edge(\"a\", \"b\") { source.annotation.k = \"to\" }",
             "edge(\"a\", \"b\") { destination.annotation.a }",
             "edge(id(type: \"client\"), \"b\")",
@@ -417,6 +418,59 @@ fn a_subsegment_sent_by_itself_belongs_to_the_segment_above_it() {
         json!([by_itself(2, 1, done)]),
         &["annotation.k", "partial"],
         &["service()", "duration >= 0", "ok"],
+    );
+}
+
+/// Where its own document and the one that mentions it differ, its own is right.
+#[test]
+fn a_subsegment_says_itself_where_it_belongs() {
+    let mentions = json!({ "subsegments": [{ "id": 5, "name": "work", "start_time": 100 }] });
+    let by_itself = |id: u64, parent: u64| {
+        segment(id, Some(parent), "work", 101.0, json!({ "type": "subsegment", "annotations": { "k": id } }))
+    };
+    check_one(
+        json!([
+            segment(1, None, "a", 101.0, mentions),
+            segment(2, Some(1), "b", 101.0, json!({})),
+            by_itself(5, 2),
+            by_itself(6, 5)
+        ]),
+        &["service(\"b\") { annotation.k = 5 AND annotation.k = 6 }"],
+        &["service(\"a\") { annotation.k }"],
+    );
+}
+
+#[test]
+fn parents_in_a_circle_are_nobody() {
+    let by_itself = |id: u64, parent: u64| {
+        segment(id, Some(parent), "work", 101.0, json!({ "type": "subsegment", "annotations": { "k": 1 } }))
+    };
+    check_one(
+        json!([
+            segment(1, Some(1), "a", 101.0, json!({})),
+            by_itself(2, 3),
+            by_itself(3, 2),
+            by_itself(4, 4)
+        ]),
+        &["service(\"a\") { !root }", "annotation.k = 1", "!ok"],
+        &["edge(\"a\", \"a\")", "service() { annotation.k }", "partial", "responsetime >= 0"],
+    );
+}
+
+/// Each below the one before: what belongs to the segment is found in the time it takes to read the rows.
+#[test]
+fn subsegments_sent_one_by_one_may_go_deep() {
+    let mut documents = vec![segment(1, None, "a", 101.0, json!({}))];
+    for id in 2..10_000 {
+        let annotations = json!({ "depth": id });
+        let more = json!({ "type": "subsegment", "annotations": annotations });
+        documents.push(segment(id, Some(id - 1), "work", 101.0, more));
+    }
+    documents.reverse();
+    check_one(
+        json!(documents),
+        &["service(\"a\") { annotation.depth = 9999 }", "!partial"],
+        &["service(\"a\") { annotation.depth = 10000 }"],
     );
 }
 
