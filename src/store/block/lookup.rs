@@ -118,9 +118,9 @@ impl Block {
     fn longs(&self, group: usize, column: Column, rows: &Range<usize>) -> Result<Vec<i64>, String> {
         let mut longs = Vec::with_capacity(rows.len());
         self.read_rows(group, column, rows, |mut row, values| {
-            values.numbers(|bytes| {
+            values.numbers(&[], |long: Option<i64>| {
                 if rows.contains(&row) {
-                    longs.push(bytes.map(i64::from_le_bytes).unwrap_or_default());
+                    longs.push(long.unwrap_or_default());
                 }
                 row += 1;
             })

@@ -32,6 +32,9 @@ const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// memory to be written than this. Readers look at the next row group before they call a trace complete.
 const TRACE_GROUPS: usize = 4;
 
+/// Texts between two looks at the size of a page: it may be too large by so many.
+const TEXTS_AT_A_TIME: usize = 32;
+
 /// End of the name while a block is written. What has it after a crash is rubbish.
 const PARTIAL: &str = ".partial";
 
@@ -210,11 +213,9 @@ impl Values {
                     ByteArray::from(text)
                 });
                 let values: Vec<_> = slices.collect();
-                writer.typed::<ByteArrayType>().write_batch(&values, Some(&take(levels)), None)
+                write_texts(writer, &values, &take(levels))
             }
-            Self::Documents { values, levels } => {
-                writer.typed::<ByteArrayType>().write_batch(&take(values), Some(&take(levels)), None)
-            }
+            Self::Documents { values, levels } => write_texts(writer, &take(values), &take(levels)),
             Self::Longs(values) => writer.typed::<Int64Type>().write_batch(&take(values), None, None),
             Self::Doubles(values, levels) => {
                 writer.typed::<DoubleType>().write_batch(&take(values), Some(&take(levels)), None)
@@ -224,6 +225,22 @@ impl Values {
             }
         }
     }
+}
+
+/// The crate looks at the size of a page once for all values it is given at a time.
+fn write_texts(
+    writer: &mut SerializedColumnWriter<'_>,
+    mut values: &[ByteArray],
+    levels: &[i16],
+) -> ParquetResult<usize> {
+    let writer = writer.typed::<ByteArrayType>();
+    let mut written = 0;
+    for levels in levels.chunks(TEXTS_AT_A_TIME) {
+        written += writer.write_batch(values, Some(levels), None)?;
+        let here = levels.iter().filter(|level| **level > 0).count();
+        values = values.get(here..).unwrap_or_default();
+    }
+    Ok(written)
 }
 
 impl Staged {
