@@ -16,7 +16,7 @@ pub(crate) mod tests;
 mod write;
 
 pub use write::write;
-pub(crate) use write::Writer;
+pub(crate) use write::{Limits, Writer};
 
 use super::kept::Kept;
 use crate::query::{By, TraceId, Window};

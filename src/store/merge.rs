@@ -23,8 +23,8 @@ use std::thread;
 /// twice where blocks overlap.
 const PIECES_PER_THREAD: usize = 4;
 
-/// Fewer rows than this are not worth another piece.
-const PIECE_ROWS: usize = 16 * 1024;
+/// Fewer rows than this are not worth another piece. Tests want to see several.
+const PIECE_ROWS: usize = if cfg!(test) { 16 } else { 16 * 1024 };
 
 /// What a fold gave, and what could not be read of the blocks.
 #[derive(Debug)]

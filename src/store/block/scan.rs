@@ -14,8 +14,8 @@ use parquet::file::reader::SerializedPageReader;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Rows that are read ahead, at least.
-const BATCH_ROWS: usize = 1024;
+/// Rows that are read ahead, at least. Tests want to see traces that are longer.
+const BATCH_ROWS: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// What a query may ask for beside what is always read, and the columns it is in.
 const TEXTS: [(Columns, &[Column]); 8] = [
@@ -245,11 +245,6 @@ impl<'b> Scan<'b> {
     /// Trace of a row.
     pub(crate) fn trace_id(&self, row: usize) -> TraceId {
         self.trace_ids.buffer.0[row]
-    }
-
-    /// Traces of all rows in memory.
-    pub(crate) fn trace_ids(&self) -> &[TraceId] {
-        &self.trace_ids.buffer.0[..self.rows]
     }
 
     /// Id of a row.

@@ -4,6 +4,7 @@
 //! then the version rises. Rows are sorted by `trace_id`, `id`, `sequence`. A document that came twice, or first in
 //! progress and then complete, has two rows: readers take the first complete one, as X-Ray does.
 
+use super::write::Limits;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result;
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -26,14 +27,11 @@ pub(super) const CHECKSUMS_KEY: &str = "xrayd.checksums";
 /// A page is the least that is decompressed to see one document: small where documents are fetched one by one.
 const DOCUMENT_PAGE_BYTES: usize = 64 * 1024;
 
-/// All other pages. What one cursor of a merge holds of a column grows with it.
+/// All other pages. What a scan holds of a column grows with it.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// Rows of a page. A cursor reads ahead no further than to the end of the page.
-const PAGE_ROWS: usize = 2048;
-
-/// Fetching a trace decompresses at least one page of trace ids.
-const TRACE_ID_PAGE_ROWS: usize = 1024;
+/// Values between two looks at the size of a page. The crate's default.
+const VALUES_AT_A_TIME: usize = 1024;
 
 /// A dictionary that grows larger than this saves nothing, and the rest of the column is written without one.
 const DICTIONARY_BYTES: usize = 128 * 1024;
@@ -184,8 +182,8 @@ pub(super) fn message() -> Result<Type> {
     parse_message_type(&(text + " }"))
 }
 
-/// How each column is written. `rows` is the largest number of distinct trace ids in a row group.
-pub(super) fn properties(rows: usize) -> Result<WriterProperties> {
+/// How each column is written.
+pub(super) fn properties(limits: Limits) -> Result<WriterProperties> {
     let path = |column: Column| ColumnPath::from(column.name());
     let sorted = |column: Column| SortingColumn {
         column_idx: i32::try_from(column.index()).unwrap_or_default(),
@@ -195,7 +193,8 @@ pub(super) fn properties(rows: usize) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_data_page_size_limit(PAGE_BYTES)
-        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_row_count_limit(limits.page_rows)
+        .set_write_batch_size(limits.page_rows.min(VALUES_AT_A_TIME))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(None)
@@ -224,10 +223,10 @@ pub(super) fn properties(rows: usize) -> Result<WriterProperties> {
         builder = builder.set_column_statistics_enabled(path(column), EnabledStatistics::Chunk);
     }
     Ok(builder
-        .set_column_data_page_row_count_limit(path(Column::TraceId), TRACE_ID_PAGE_ROWS)
+        .set_column_data_page_row_count_limit(path(Column::TraceId), limits.page_rows.div_ceil(2))
         .set_column_data_page_size_limit(path(Column::Document), DOCUMENT_PAGE_BYTES)
         .set_column_bloom_filter_fpp(path(Column::TraceId), BLOOM_FALSE_POSITIVES)
-        .set_column_bloom_filter_max_ndv(path(Column::TraceId), rows as u64)
+        .set_column_bloom_filter_max_ndv(path(Column::TraceId), limits.group_rows as u64)
         .build())
 }
 
