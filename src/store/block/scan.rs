@@ -14,14 +14,17 @@ use parquet::file::reader::SerializedPageReader;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Rows that are read ahead, at least.
-const BATCH_ROWS: usize = 1024;
+/// Rows that are read ahead, at least. Tests want to see traces that are longer.
+const BATCH_ROWS: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// What a query may ask for beside what is always read, and the columns it is in.
 const TEXTS: [(Columns, &[Column]); 8] = [
     (Columns::NAME, &[Column::Name, Column::Origin]),
     (Columns::ACCOUNT, &[Column::AccountId]),
-    (Columns::HTTP, &[Column::HttpUrl, Column::HttpMethod, Column::HttpUserAgent, Column::HttpClientIp]),
+    (
+        Columns::HTTP,
+        &[Column::HttpUrl, Column::HttpMethod, Column::HttpUserAgent, Column::HttpClientIp],
+    ),
     (Columns::USER, &[Column::User]),
     (Columns::RESOURCE, &[Column::AvailabilityZone, Column::InstanceId, Column::ResourceArn]),
     (Columns::ANNOTATIONS, &[Column::Annotations]),
@@ -111,8 +114,7 @@ impl<'b> Scan<'b> {
     /// These row groups, which come in order, and these columns of them.
     pub(crate) fn new(block: &'b Block, groups: impl IntoIterator<Item = usize>, columns: Columns) -> Self {
         let mut texts = [const { None }; COLUMNS];
-        for column in TEXTS.iter().filter(|(asked, _)| columns.has(*asked)).flat_map(|(_, columns)| *columns)
-        {
+        for column in TEXTS.iter().filter(|(asked, _)| columns.has(*asked)).flat_map(|(_, columns)| *columns) {
             texts[column.index()] = Some(Box::default());
         }
         Self {
@@ -160,11 +162,7 @@ impl<'b> Scan<'b> {
 
     /// The first trace that may not be whole in memory; none when all are.
     pub(crate) fn bound(&self) -> Option<TraceId> {
-        if self.group_rows_left > 0 {
-            self.trace_ids.buffer.0[..self.rows].last().copied()
-        } else {
-            self.next_group()
-        }
+        if self.group_rows_left > 0 { self.trace_ids.buffer.0[..self.rows].last().copied() } else { self.next_group() }
     }
 
     fn next_group(&self) -> Option<TraceId> {
@@ -247,11 +245,6 @@ impl<'b> Scan<'b> {
     /// Trace of a row.
     pub(crate) fn trace_id(&self, row: usize) -> TraceId {
         self.trace_ids.buffer.0[row]
-    }
-
-    /// Traces of all rows in memory.
-    pub(crate) fn trace_ids(&self) -> &[TraceId] {
-        &self.trace_ids.buffer.0[..self.rows]
     }
 
     /// Id of a row.
