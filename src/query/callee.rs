@@ -2,6 +2,7 @@
 
 use super::json::{object, text};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// The node a call leads to when no segment answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,37 +13,69 @@ pub struct Callee {
     pub r#type: String,
 }
 
+/// `namespace` of a call of an AWS service.
+pub(super) const AWS_NAMESPACE: &str = "aws";
+
 impl Callee {
     /// What a subsegment calls; none when it is work inside of the service. The rules are those of X-Ray's recorded
     /// answers: a known service with a known resource is named by the resource.
     pub fn of(fields: &Map<String, Value>) -> Option<Self> {
-        let name = text(fields, "name").unwrap_or_default().to_owned();
-        if is_aws(fields) {
-            return Some(Self::of_aws(name, object(fields, "aws")));
+        let aws = object(fields, "aws");
+        let clues = Clues {
+            name: text(fields, "name").unwrap_or_default(),
+            namespace: text(fields, "namespace"),
+            sql: fields.contains_key("sql"),
+            operation: aws.is_some_and(|aws| aws.contains_key("operation")),
+        };
+        let (resource, r#type) = clues.callee(|key| text(aws?, key))?;
+        Some(Self { name: resource.unwrap_or(clues.name).to_owned(), r#type: r#type.into_owned() })
+    }
+}
+
+/// What tells the callee of a subsegment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clues<'a> {
+    /// `name`
+    pub(super) name: &'a str,
+    /// `namespace`
+    pub(super) namespace: Option<&'a str>,
+    /// There is a field `sql`.
+    pub(super) sql: bool,
+    /// There is a field `aws.operation`.
+    pub(super) operation: bool,
+}
+
+impl Clues<'_> {
+    /// Name, where it is not the subsegment's, and type of the callee. `field` gives a text of the `aws` block.
+    pub(super) fn callee<T>(
+        self,
+        field: impl FnOnce(&'static str) -> Option<T>,
+    ) -> Option<(Option<T>, Cow<'static, str>)> {
+        if self.namespace == Some(AWS_NAMESPACE) {
+            return Some(self.aws_callee(field));
         }
-        if fields.contains_key("sql") {
-            return Some(Self { name, r#type: "Database::SQL".to_owned() });
+        if self.sql {
+            return Some((None, Cow::Borrowed("Database::SQL")));
         }
-        let remote = text(fields, "namespace") == Some("remote");
-        remote.then(|| Self { name, r#type: "remote".to_owned() })
+        (self.namespace == Some("remote")).then_some((None, Cow::Borrowed("remote")))
     }
 
-    fn of_aws(name: String, aws: Option<&Map<String, Value>>) -> Self {
-        let operation = aws.is_some_and(|aws| aws.contains_key("operation"));
-        let known = AwsService::named(&name).filter(|_| operation);
-        let resource = known.and_then(|service| text(aws?, service.resource_key));
-        if let (Some(service), Some(resource)) = (known, resource) {
-            Self { name: resource.to_owned(), r#type: service.resource_type.to_owned() }
-        } else {
-            let service = AwsService::named(&name).map_or(name.as_str(), |service| service.name);
-            Self { r#type: format!("AWS::{service}"), name }
-        }
+    fn aws_callee<T>(self, field: impl FnOnce(&'static str) -> Option<T>) -> (Option<T>, Cow<'static, str>) {
+        let known = AwsService::named(self.name);
+        let with_operation = known.filter(|_| self.operation);
+        let resource = with_operation.and_then(|service| field(service.resource_key));
+        let r#type = match (known, &resource) {
+            (Some(service), Some(_)) => Cow::Borrowed(service.resource_type),
+            (Some(service), None) => Cow::Owned(format!("AWS::{}", service.name)),
+            (None, _) => Cow::Owned(format!("AWS::{}", self.name)),
+        };
+        (resource, r#type)
     }
 }
 
 /// Whether a subsegment is a call of an AWS service.
 pub fn is_aws(fields: &Map<String, Value>) -> bool {
-    text(fields, "namespace") == Some("aws")
+    text(fields, "namespace") == Some(AWS_NAMESPACE)
 }
 
 /// A service whose resources are nodes.
@@ -57,7 +90,7 @@ pub struct AwsService {
 }
 
 /// As recorded of X-Ray.
-const AWS_SERVICES: [AwsService; 5] = [
+pub(super) const AWS_SERVICES: [AwsService; 5] = [
     AwsService { name: "DynamoDB", resource_key: "table_name", resource_type: "AWS::DynamoDB::Table" },
     AwsService { name: "S3", resource_key: "bucket_name", resource_type: "AWS::S3::Bucket" },
     AwsService { name: "SQS", resource_key: "queue_url", resource_type: "AWS::SQS::Queue" },

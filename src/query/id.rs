@@ -35,6 +35,15 @@ impl SegmentId {
         }
         hex(text.as_bytes()).and_then(|id| u64::try_from(id).ok()).map(Self)
     }
+
+    /// Its 16 hex digits, in lower case.
+    pub fn digits(self) -> [char; 16] {
+        let digit = |place: usize| {
+            let value = (self.0 >> (60 - 4 * place)) & 0xf;
+            char::from_digit(u32::try_from(value).unwrap_or(0), 16).unwrap_or('0')
+        };
+        std::array::from_fn(digit)
+    }
 }
 
 /// At most 32 digits.

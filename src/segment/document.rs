@@ -3,8 +3,9 @@
 //! The error codes are those X-Ray gives in `UnprocessedTraceSegments` of PutTraceSegments (recorded: `ParseError`,
 //! `MissingId`, `MissingStartTime`, `InvalidId`, `InvalidTraceId`; the others are named in its documentation).
 
-use super::lenient::parse_lenient;
+use super::lenient::parse_and_repair;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A document that X-Ray would take.
@@ -77,11 +78,20 @@ impl Document {
     /// # Errors
     /// What X-Ray would refuse it for.
     pub fn parse(document: &[u8]) -> Result<Self, InvalidDocument> {
-        let Ok(Value::Object(fields)) = parse_lenient(document) else {
+        Self::parse_repaired(document).map(|(read, _)| read)
+    }
+
+    /// The same, with the document as JSON: as it is, or the repaired copy that was read.
+    ///
+    /// # Errors
+    /// What X-Ray would refuse it for.
+    pub fn parse_repaired(document: &[u8]) -> Result<(Self, Cow<'_, [u8]>), InvalidDocument> {
+        let Ok((Value::Object(fields), json)) = parse_and_repair(document) else {
             return Err(InvalidDocument { id: None, code: InvalidCode::ParseError });
         };
         let id = text(&fields, "id").map(str::to_owned);
-        Self::check(fields).map_err(|code| InvalidDocument { id, code })
+        let read = Self::check(fields).map_err(|code| InvalidDocument { id, code })?;
+        Ok((read, json))
     }
 
     fn check(fields: Map<String, Value>) -> Result<Self, InvalidCode> {

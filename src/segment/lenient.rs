@@ -4,6 +4,7 @@
 //! read from a repaired copy; the original stays what is kept and forwarded.
 
 use serde_json::Value;
+use std::borrow::Cow;
 
 const REPLACEMENT: &str = "\u{fffd}";
 
@@ -14,8 +15,23 @@ const REPLACEMENT: &str = "\u{fffd}";
 /// # Errors
 /// When it is not JSON for any other reason; what the first reading said.
 pub fn parse_lenient(document: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(document)
-        .or_else(|error| serde_json::from_slice(repair(document).as_bytes()).map_err(|_| error))
+    parse_and_repair(document).map(|(read, _)| read)
+}
+
+/// The same, with the JSON text that was read: the document itself where nothing had to be repaired.
+///
+/// # Errors
+/// When it is not JSON for any other reason; what the first reading said.
+pub(super) fn parse_and_repair(document: &[u8]) -> Result<(Value, Cow<'_, [u8]>), serde_json::Error> {
+    let error = match serde_json::from_slice(document) {
+        Ok(read) => return Ok((read, Cow::Borrowed(document))),
+        Err(error) => error,
+    };
+    let repaired = repair(document).into_bytes();
+    match serde_json::from_slice(&repaired) {
+        Ok(read) => Ok((read, Cow::Owned(repaired))),
+        Err(_) => Err(error),
+    }
 }
 
 fn repair(document: &[u8]) -> String {

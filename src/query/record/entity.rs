@@ -1,0 +1,527 @@
+//! The fields of a segment or subsegment that a record is made of.
+//!
+//! They are read in two ways that say the same: as JSON text goes by, without building what is not needed, and from
+//! the fields of a [`Document`](crate::segment::Document). The first is strict: whatever is unusual is an error, and
+//! the second way decides what it means.
+
+use super::part::Part;
+use crate::query::row::Outcome;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Keys that serde_json itself gives a meaning when it reads any value.
+const PRIVATE_KEYS: &str = "$serde_json::private::";
+
+/// A field's value, read without believing its type. What is of another type is as good as missing.
+trait Lenient<'a>: Sized {
+    /// `depth` is how many levels of subsegments are still followed.
+    fn of(value: Option<&'a Value>, depth: usize) -> Self;
+}
+
+/// Defines a part of a document, and both ways to read it.
+macro_rules! part {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty = $key:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default, PartialEq)]
+        pub(super) struct $name<'a> {
+            $(pub(super) $field: $type,)*
+        }
+
+        impl<'a> Deserialize<'a> for $name<'a> {
+            fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields<'a>(PhantomData<&'a ()>);
+                impl<'a> Visitor<'a> for Fields<'a> {
+                    type Value = $name<'a>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                        $(let mut $field: Option<$type> = None;)*
+                        while let Some(Key(key)) = map.next_key()? {
+                            match &*key {
+                                $($key => once(&mut $field, &mut map)?,)*
+                                _ => map.next_value::<Skipped>().map(drop)?,
+                            }
+                        }
+                        Ok($name { $($field: $field.unwrap_or_default(),)* })
+                    }
+                }
+                deserializer.deserialize_map(Fields(PhantomData))
+            }
+        }
+
+        impl<'a> $name<'a> {
+            fn of_fields(fields: &'a Map<String, Value>, depth: usize) -> Self {
+                Self { $($field: Lenient::of(fields.get($key), depth),)* }
+            }
+        }
+
+        impl<'a> Lenient<'a> for Option<$name<'a>> {
+            fn of(value: Option<&'a Value>, depth: usize) -> Self {
+                value?.as_object().map(|fields| $name::of_fields(fields, depth))
+            }
+        }
+    };
+}
+
+part! {
+    /// A segment or subsegment.
+    Entity {
+        trace_id: Option<Text<'a>> = "trace_id",
+        id: Option<Text<'a>> = "id",
+        parent_id: Option<Text<'a>> = "parent_id",
+        kind: Option<Text<'a>> = "type",
+        name: Option<Text<'a>> = "name",
+        namespace: Option<Text<'a>> = "namespace",
+        origin: Option<Text<'a>> = "origin",
+        user: Option<Text<'a>> = "user",
+        resource_arn: Option<Text<'a>> = "resource_arn",
+        start_time: Option<f64> = "start_time",
+        end_time: Option<f64> = "end_time",
+        in_progress: Option<bool> = "in_progress",
+        error: Option<bool> = "error",
+        fault: Option<bool> = "fault",
+        throttle: Option<bool> = "throttle",
+        sql: Present = "sql",
+        http: Option<Http<'a>> = "http",
+        aws: Option<Aws<'a>> = "aws",
+        annotations: Annotations<'a> = "annotations",
+        subsegments: Option<Vec<Part<'a>>> = "subsegments",
+    }
+}
+
+part! {
+    /// `http`
+    Http {
+        request: Option<Request<'a>> = "request",
+        response: Option<Response<'a>> = "response",
+    }
+}
+
+part! {
+    /// `http.request`
+    Request {
+        url: Option<Text<'a>> = "url",
+        method: Option<Text<'a>> = "method",
+        user_agent: Option<Text<'a>> = "user_agent",
+        client_ip: Option<Text<'a>> = "client_ip",
+    }
+}
+
+part! {
+    /// `http.response`
+    Response {
+        status: Status<'a> = "status",
+    }
+}
+
+part! {
+    /// `aws`
+    Aws {
+        account_id: Option<Text<'a>> = "account_id",
+        ec2: Option<Ec2<'a>> = "ec2",
+        operation: Present = "operation",
+        table_name: Option<Text<'a>> = "table_name",
+        bucket_name: Option<Text<'a>> = "bucket_name",
+        queue_url: Option<Text<'a>> = "queue_url",
+        topic_arn: Option<Text<'a>> = "topic_arn",
+        function_name: Option<Text<'a>> = "function_name",
+    }
+}
+
+part! {
+    /// `aws.ec2`
+    Ec2 {
+        availability_zone: Option<Text<'a>> = "availability_zone",
+        instance_id: Option<Text<'a>> = "instance_id",
+    }
+}
+
+impl<'a> Entity<'a> {
+    /// The strict way.
+    pub(super) fn read(document: &'a str) -> Option<Self> {
+        serde_json::from_str(document).ok()
+    }
+
+    /// The lenient way.
+    pub(super) fn of(fields: &'a Map<String, Value>, depth: usize) -> Self {
+        Self::of_fields(fields, depth)
+    }
+
+    pub(super) fn status(&self) -> Option<i32> {
+        self.http.as_ref()?.response.as_ref()?.status.0
+    }
+
+    /// How it went.
+    pub(super) fn outcome(&self) -> Outcome {
+        let flag = |flag| flag == Some(true);
+        Outcome { error: flag(self.error), fault: flag(self.fault), throttle: flag(self.throttle) }
+            .with_status(self.status())
+    }
+}
+
+impl<'a> Aws<'a> {
+    /// A field that names a resource, by the keys of [`AwsService`](crate::query::callee::AwsService).
+    pub(super) fn take_resource(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        let field = match key {
+            "table_name" => &mut self.table_name,
+            "bucket_name" => &mut self.bucket_name,
+            "queue_url" => &mut self.queue_url,
+            "topic_arn" => &mut self.topic_arn,
+            "function_name" => &mut self.function_name,
+            _ => return None,
+        };
+        field.take().map(|Text(text)| text)
+    }
+}
+
+/// The text of a field.
+#[expect(clippy::ref_option, reason = "it is called on fields as they stand")]
+pub(super) fn text<'a>(field: &'a Option<Text<'_>>) -> Option<&'a str> {
+    field.as_ref().map(|text| &*text.0)
+}
+
+/// Of a field that stands there twice, serde_json keeps the last. That is left to the lenient way.
+fn once<'a, T: Deserialize<'a>, M: MapAccess<'a>>(
+    field: &mut Option<T>,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    if field.is_some() {
+        return Err(M::Error::custom("a field stands there twice"));
+    }
+    *field = Some(map.next_value()?);
+    Ok(())
+}
+
+/// A text, borrowed where nothing in it is escaped.
+#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl<'a> Deserialize<'a> for Text<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'a> Visitor<'a> for Texts {
+            type Value = Text<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Text<'a>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'a>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Texts)
+    }
+}
+
+impl<'a> Lenient<'a> for Option<Text<'a>> {
+    fn of(value: Option<&'a Value>, _depth: usize) -> Self {
+        value?.as_str().map(|text| Text(Cow::Borrowed(text)))
+    }
+}
+
+/// A key of an object that means nothing but itself.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'a> Deserialize<'a> for Key<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(key) = Text::deserialize(deserializer)?;
+        if key.starts_with(PRIVATE_KEYS) {
+            return Err(D::Error::custom("a key with a meaning of its own"));
+        }
+        Ok(Self(key))
+    }
+}
+
+impl<'a> Lenient<'a> for Option<f64> {
+    fn of(value: Option<&'a Value>, _depth: usize) -> Self {
+        value?.as_f64()
+    }
+}
+
+impl<'a> Lenient<'a> for Option<bool> {
+    fn of(value: Option<&'a Value>, _depth: usize) -> Self {
+        value?.as_bool()
+    }
+}
+
+impl<'a> Lenient<'a> for Option<Vec<Part<'a>>> {
+    fn of(value: Option<&'a Value>, depth: usize) -> Self {
+        let (subsegments, depth) = (value?.as_array()?, depth.checked_sub(1)?);
+        let objects = subsegments.iter().filter_map(Value::as_object);
+        Some(objects.map(|fields| Part::of(Entity::of_fields(fields, depth))).collect())
+    }
+}
+
+/// Whether a field is there at all.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Present(pub(super) bool);
+
+impl<'a> Deserialize<'a> for Present {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        Skipped::deserialize(deserializer).map(|Skipped| Self(true))
+    }
+}
+
+impl<'a> Lenient<'a> for Present {
+    fn of(value: Option<&'a Value>, _depth: usize) -> Self {
+        Self(value.is_some())
+    }
+}
+
+/// `http.response.status`, a number or, from some translators, digits.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Status<'a>(Option<i32>, PhantomData<&'a ()>);
+
+impl<'a> Deserialize<'a> for Status<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let status = match Option::<Scalar<'a>>::deserialize(deserializer)? {
+            Some(Scalar::Unsigned(status)) => i32::try_from(status).ok(),
+            Some(Scalar::Signed(status)) => i32::try_from(status).ok(),
+            None => None,
+            Some(_) => return Err(D::Error::custom("a status that is no whole number")),
+        };
+        Ok(Self(status, PhantomData))
+    }
+}
+
+impl<'a> Lenient<'a> for Status<'a> {
+    fn of(value: Option<&'a Value>, _depth: usize) -> Self {
+        let whole = value.and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
+        Self(whole.and_then(|status| i32::try_from(status).ok()), PhantomData)
+    }
+}
+
+/// The value of an annotation.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(Cow<'a, str>),
+    /// X-Ray takes no lists, objects or nulls for annotations.
+    None,
+}
+
+impl<'a> Deserialize<'a> for Scalar<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Scalars)
+    }
+}
+
+struct Scalars;
+
+impl<'a> Visitor<'a> for Scalars {
+    type Value = Scalar<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Unsigned(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Signed(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Float(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'a str) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar<'a>, E> {
+        Ok(Scalar::None)
+    }
+
+    fn visit_seq<S: SeqAccess<'a>>(self, seq: S) -> Result<Scalar<'a>, S::Error> {
+        Skip.visit_seq(seq).map(|Skipped| Scalar::None)
+    }
+
+    fn visit_map<M: MapAccess<'a>>(self, map: M) -> Result<Scalar<'a>, M::Error> {
+        Skip.visit_map(map).map(|Skipped| Scalar::None)
+    }
+}
+
+impl<'a> Scalar<'a> {
+    fn of(value: &'a Value) -> Self {
+        match value {
+            Value::Bool(value) => Self::Bool(*value),
+            Value::String(value) => Self::Text(Cow::Borrowed(value)),
+            Value::Number(number) => {
+                let float = || number.as_f64().map(Self::Float);
+                let whole = number.as_u64().map(Self::Unsigned).or_else(|| number.as_i64().map(Self::Signed));
+                whole.or_else(float).unwrap_or(Self::None)
+            }
+            Value::Null | Value::Array(_) | Value::Object(_) => Self::None,
+        }
+    }
+}
+
+impl Serialize for Scalar<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Unsigned(value) => serializer.serialize_u64(*value),
+            Self::Signed(value) => serializer.serialize_i64(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::Text(value) => serializer.serialize_str(value),
+            Self::None => serializer.serialize_unit(),
+        }
+    }
+}
+
+/// The annotations of one segment or subsegment, each key once.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Annotations<'a>(pub(super) Vec<(Cow<'a, str>, Scalar<'a>)>);
+
+impl<'a> Deserialize<'a> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'a> Visitor<'a> for Pairs {
+            type Value = Annotations<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Annotations<'a>, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(Key(key)) = map.next_key()? {
+                    pairs.push((key, map.next_value()?));
+                }
+                Ok(Annotations::of_pairs(pairs))
+            }
+
+            fn visit_unit<E>(self) -> Result<Annotations<'a>, E> {
+                Ok(Annotations::default())
+            }
+        }
+        deserializer.deserialize_any(Pairs)
+    }
+}
+
+impl<'a> Annotations<'a> {
+    /// Of a key that stands there twice the last counts, as in serde_json's maps.
+    fn of_pairs(mut pairs: Vec<(Cow<'a, str>, Scalar<'a>)>) -> Self {
+        pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
+        pairs.dedup_by(|(later, value), (earlier, kept)| {
+            let same = later == earlier;
+            if same {
+                std::mem::swap(value, kept);
+            }
+            same
+        });
+        pairs.retain(|(_, value)| *value != Scalar::None);
+        Self(pairs)
+    }
+}
+
+impl<'a> Lenient<'a> for Annotations<'a> {
+    fn of(value: Option<&'a Value>, _depth: usize) -> Self {
+        let fields = value.and_then(Value::as_object).into_iter().flatten();
+        Self::of_pairs(fields.map(|(key, value)| (Cow::Borrowed(key.as_str()), Scalar::of(value))).collect())
+    }
+}
+
+/// A value of which nothing is kept, but that must be one serde_json reads: [IgnoredAny takes numbers without end,
+/// halves of surrogate pairs, and any depth.
+struct Skipped;
+
+impl<'a> Deserialize<'a> for Skipped {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Skip)
+    }
+}
+
+struct Skip;
+
+impl<'a> Visitor<'a> for Skip {
+    type Value = Skipped;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Skipped, E> {
+        Ok(Skipped)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Skipped, E> {
+        Ok(Skipped)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Skipped, E> {
+        Ok(Skipped)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Skipped, E> {
+        Ok(Skipped)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Skipped, E> {
+        Ok(Skipped)
+    }
+
+    fn visit_unit<E>(self) -> Result<Skipped, E> {
+        Ok(Skipped)
+    }
+
+    fn visit_seq<S: SeqAccess<'a>>(self, mut seq: S) -> Result<Skipped, S::Error> {
+        while let Some(Skipped) = seq.next_element()? {}
+        Ok(Skipped)
+    }
+
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Skipped, M::Error> {
+        while let Some((KeySkipped, Skipped)) = map.next_entry()? {}
+        Ok(Skipped)
+    }
+}
+
+/// A key of which nothing is kept.
+struct KeySkipped;
+
+impl<'a> Deserialize<'a> for KeySkipped {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'a> Visitor<'a> for Keys {
+            type Value = KeySkipped;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E: Error>(self, key: &str) -> Result<KeySkipped, E> {
+                if key.starts_with(PRIVATE_KEYS) {
+                    return Err(E::custom("a key with a meaning of its own"));
+                }
+                Ok(KeySkipped)
+            }
+        }
+        deserializer.deserialize_str(Keys)
+    }
+}
