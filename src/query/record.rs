@@ -103,10 +103,8 @@ impl Record {
         Self::build(Entity::of(&document.fields, DEPTH_MAX), checked, sequence, received_at)
     }
 
-    fn build(entity: Entity<'_>, checked: Checked, sequence: u64, received_at: f64) -> Self {
-        let aws = entity.aws.as_ref();
-        let ec2 = aws.and_then(|aws| aws.ec2.as_ref());
-        let request = entity.http.as_ref().and_then(|http| http.request.as_ref());
+    fn build(mut entity: Entity<'_>, checked: Checked, sequence: u64, received_at: f64) -> Self {
+        let (aws, request) = (&entity.aws, &entity.http.request);
         let record = Self {
             trace_id: checked.trace_id,
             id: checked.id,
@@ -120,20 +118,20 @@ impl Record {
             status: entity.status(),
             name: cut(Cow::Borrowed(text(&entity.name).unwrap_or_default())).into(),
             origin: text(&entity.origin).map(Box::from),
-            account_id: aws.and_then(|aws| text(&aws.account_id)).map(Box::from),
-            url: request.and_then(|request| text(&request.url)).map(Box::from),
-            method: request.and_then(|request| text(&request.method)).map(Box::from),
-            user_agent: request.and_then(|request| text(&request.user_agent)).map(Box::from),
-            client_ip: request.and_then(|request| text(&request.client_ip)).map(Box::from),
+            account_id: text(&aws.account_id).map(Box::from),
+            url: text(&request.url).map(Box::from),
+            method: text(&request.method).map(Box::from),
+            user_agent: text(&request.user_agent).map(Box::from),
+            client_ip: text(&request.client_ip).map(Box::from),
             user: text(&entity.user).map(Box::from),
-            availability_zone: ec2.and_then(|ec2| text(&ec2.availability_zone)).map(Box::from),
-            instance_id: ec2.and_then(|ec2| text(&ec2.instance_id)).map(Box::from),
+            availability_zone: text(&aws.ec2.availability_zone).map(Box::from),
+            instance_id: text(&aws.ec2.instance_id).map(Box::from),
             resource_arn: text(&entity.resource_arn).map(Box::from),
             annotations: Box::default(),
             calls: Box::default(),
             locals: Box::default(),
         };
-        let inside = Inside::of(Part::of(entity), checked.kind == Kind::Subsegment);
+        let inside = Inside::of(Part::of(&mut entity), checked.kind == Kind::Subsegment);
         let Texts { annotations, calls, locals } = inside.into_texts();
         Self { annotations, calls, locals, ..record }
     }

@@ -6,7 +6,7 @@
 
 use super::part::Part;
 use crate::query::row::Outcome;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -16,10 +16,25 @@ use std::marker::PhantomData;
 /// Keys that serde_json itself gives a meaning when it reads any value.
 const PRIVATE_KEYS: &str = "$serde_json::private::";
 
-/// A field's value, read without believing its type. What is of another type is as good as missing.
-trait Lenient<'a>: Sized {
-    /// `depth` is how many levels of subsegments are still followed.
+/// What a field holds. It is filled where it stands: moving it about costs more than reading it.
+trait Field<'a>: Default {
+    /// The strict way.
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error>;
+
+    /// The lenient way: what is of another type is as good as missing. `depth` is how many levels of subsegments are
+    /// still followed.
     fn of(value: Option<&'a Value>, depth: usize) -> Self;
+}
+
+/// serde's way to read into something that exists.
+struct Fill<'f, T>(&'f mut T);
+
+impl<'a, T: Field<'a>> DeserializeSeed<'a> for Fill<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.fill(deserializer)
+    }
 }
 
 /// Defines a part of a document, and both ways to read it.
@@ -31,42 +46,64 @@ macro_rules! part {
             $(pub(super) $field: $type,)*
         }
 
-        impl<'a> Deserialize<'a> for $name<'a> {
-            fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Fields<'a>(PhantomData<&'a ()>);
-                impl<'a> Visitor<'a> for Fields<'a> {
-                    type Value = $name<'a>;
+        const _: () = {
+            #[expect(non_camel_case_types, reason = "they are named as the fields")]
+            #[derive(Clone, Copy)]
+            enum Key { $($field,)* Other }
 
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an object")
-                    }
-
-                    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                        $(let mut $field: Option<$type> = None;)*
-                        while let Some(Key(key)) = map.next_key()? {
-                            match &*key {
-                                $($key => once(&mut $field, &mut map)?,)*
-                                _ => map.next_value::<Skipped>().map(drop)?,
-                            }
-                        }
-                        Ok($name { $($field: $field.unwrap_or_default(),)* })
+            impl Named for Key {
+                fn named(key: &str) -> Self {
+                    match key {
+                        $($key => Self::$field,)*
+                        _ => Self::Other,
                     }
                 }
-                deserializer.deserialize_map(Fields(PhantomData))
             }
-        }
 
-        impl<'a> $name<'a> {
-            fn of_fields(fields: &'a Map<String, Value>, depth: usize) -> Self {
-                Self { $($field: Lenient::of(fields.get($key), depth),)* }
-            }
-        }
+            impl<'a> Visitor<'a> for Fill<'_, $name<'a>> {
+                type Value = ();
 
-        impl<'a> Lenient<'a> for Option<$name<'a>> {
-            fn of(value: Option<&'a Value>, depth: usize) -> Self {
-                value?.as_object().map(|fields| $name::of_fields(fields, depth))
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("an object or null")
+                }
+
+                fn visit_unit<E>(self) -> Result<(), E> {
+                    Ok(())
+                }
+
+                fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+                    let mut seen = 0_u32;
+                    while let Some(key) = map.next_key_seed(KeyOf::<Key>(PhantomData))? {
+                        let bit = 1_u32 << (key as u32);
+                        match key {
+                            // Of a field that stands there twice, serde_json keeps the last. That is left to the
+                            // lenient way.
+                            $(Key::$field if seen & bit == 0 => map.next_value_seed(Fill(&mut self.0.$field))?,)*
+                            Key::Other => map.next_value::<Skipped>().map(drop)?,
+                            _ => return Err(M::Error::custom("a field stands there twice")),
+                        }
+                        seen |= bit;
+                    }
+                    Ok(())
+                }
             }
-        }
+
+            impl<'a> Field<'a> for $name<'a> {
+                fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+                    deserializer.deserialize_any(Fill(self))
+                }
+
+                fn of(value: Option<&'a Value>, depth: usize) -> Self {
+                    value.and_then(Value::as_object).map(|fields| Self::of_fields(fields, depth)).unwrap_or_default()
+                }
+            }
+
+            impl<'a> $name<'a> {
+                fn of_fields(fields: &'a Map<String, Value>, depth: usize) -> Self {
+                    Self { $($field: Field::of(fields.get($key), depth),)* }
+                }
+            }
+        };
     };
 }
 
@@ -89,18 +126,18 @@ part! {
         fault: Option<bool> = "fault",
         throttle: Option<bool> = "throttle",
         sql: Present = "sql",
-        http: Option<Http<'a>> = "http",
-        aws: Option<Aws<'a>> = "aws",
+        http: Http<'a> = "http",
+        aws: Aws<'a> = "aws",
         annotations: Annotations<'a> = "annotations",
-        subsegments: Option<Vec<Part<'a>>> = "subsegments",
+        subsegments: Vec<Part<'a>> = "subsegments",
     }
 }
 
 part! {
     /// `http`
     Http {
-        request: Option<Request<'a>> = "request",
-        response: Option<Response<'a>> = "response",
+        request: Request<'a> = "request",
+        response: Response<'a> = "response",
     }
 }
 
@@ -125,7 +162,7 @@ part! {
     /// `aws`
     Aws {
         account_id: Option<Text<'a>> = "account_id",
-        ec2: Option<Ec2<'a>> = "ec2",
+        ec2: Ec2<'a> = "ec2",
         operation: Present = "operation",
         table_name: Option<Text<'a>> = "table_name",
         bucket_name: Option<Text<'a>> = "bucket_name",
@@ -146,7 +183,11 @@ part! {
 impl<'a> Entity<'a> {
     /// The strict way.
     pub(super) fn read(document: &'a str) -> Option<Self> {
-        serde_json::from_str(document).ok()
+        let mut entity = Self::default();
+        let mut deserializer = serde_json::Deserializer::from_str(document);
+        entity.fill(&mut deserializer).ok()?;
+        deserializer.end().ok()?;
+        Some(entity)
     }
 
     /// The lenient way.
@@ -155,7 +196,7 @@ impl<'a> Entity<'a> {
     }
 
     pub(super) fn status(&self) -> Option<i32> {
-        self.http.as_ref()?.response.as_ref()?.status.0
+        self.http.response.status.0
     }
 
     /// How it went.
@@ -187,18 +228,6 @@ pub(super) fn text<'a>(field: &'a Option<Text<'_>>) -> Option<&'a str> {
     field.as_ref().map(|text| &*text.0)
 }
 
-/// Of a field that stands there twice, serde_json keeps the last. That is left to the lenient way.
-fn once<'a, T: Deserialize<'a>, M: MapAccess<'a>>(
-    field: &mut Option<T>,
-    map: &mut M,
-) -> Result<(), M::Error> {
-    if field.is_some() {
-        return Err(M::Error::custom("a field stands there twice"));
-    }
-    *field = Some(map.next_value()?);
-    Ok(())
-}
-
 /// A text, borrowed where nothing in it is escaped.
 #[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
@@ -225,42 +254,115 @@ impl<'a> Deserialize<'a> for Text<'a> {
     }
 }
 
-impl<'a> Lenient<'a> for Option<Text<'a>> {
+impl<'a> Field<'a> for Option<Text<'a>> {
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        *self = Option::deserialize(deserializer)?;
+        Ok(())
+    }
+
     fn of(value: Option<&'a Value>, _depth: usize) -> Self {
         value?.as_str().map(|text| Text(Cow::Borrowed(text)))
     }
 }
 
-/// A key of an object that means nothing but itself.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'a> Deserialize<'a> for Key<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(key) = Text::deserialize(deserializer)?;
-        if key.starts_with(PRIVATE_KEYS) {
-            return Err(D::Error::custom("a key with a meaning of its own"));
-        }
-        Ok(Self(key))
+impl<'a> Field<'a> for Option<f64> {
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        *self = Option::deserialize(deserializer)?;
+        Ok(())
     }
-}
 
-impl<'a> Lenient<'a> for Option<f64> {
     fn of(value: Option<&'a Value>, _depth: usize) -> Self {
         value?.as_f64()
     }
 }
 
-impl<'a> Lenient<'a> for Option<bool> {
+impl<'a> Field<'a> for Option<bool> {
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        *self = Option::deserialize(deserializer)?;
+        Ok(())
+    }
+
     fn of(value: Option<&'a Value>, _depth: usize) -> Self {
         value?.as_bool()
     }
 }
 
-impl<'a> Lenient<'a> for Option<Vec<Part<'a>>> {
+impl<'a> Field<'a> for Vec<Part<'a>> {
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(Fill(self))
+    }
+
     fn of(value: Option<&'a Value>, depth: usize) -> Self {
-        let (subsegments, depth) = (value?.as_array()?, depth.checked_sub(1)?);
+        let (Some(subsegments), Some(depth)) = (value.and_then(Value::as_array), depth.checked_sub(1)) else {
+            return Self::new();
+        };
         let objects = subsegments.iter().filter_map(Value::as_object);
-        Some(objects.map(|fields| Part::of(Entity::of_fields(fields, depth))).collect())
+        objects.map(|fields| Part::of(&mut Entity::of_fields(fields, depth))).collect()
+    }
+}
+
+impl<'a> Visitor<'a> for Fill<'_, Vec<Part<'a>>> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
+        let mut entity = Entity::default();
+        while let Some(()) = seq.next_element_seed(Fill(&mut entity))? {
+            self.0.push(Part::of(&mut entity));
+            entity = Entity::default();
+        }
+        Ok(())
+    }
+}
+
+/// Keys by their names.
+trait Named {
+    fn named(key: &str) -> Self;
+}
+
+/// Reads a key. Those with a meaning of their own to serde_json are left to the lenient way.
+struct KeyOf<K>(PhantomData<K>);
+
+impl<'a, K: Named> DeserializeSeed<'a> for KeyOf<K> {
+    type Value = K;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<K, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<K: Named> Visitor<'_> for KeyOf<K> {
+    type Value = K;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<K, E> {
+        check_key(key).map(|()| K::named(key))
+    }
+}
+
+fn check_key<E: Error>(key: &str) -> Result<(), E> {
+    if key.starts_with(PRIVATE_KEYS) {
+        return Err(E::custom("a key with a meaning of its own"));
+    }
+    Ok(())
+}
+
+/// A key of which nothing is kept.
+struct AnyKey;
+
+impl Named for AnyKey {
+    fn named(_key: &str) -> Self {
+        Self
     }
 }
 
@@ -268,13 +370,12 @@ impl<'a> Lenient<'a> for Option<Vec<Part<'a>>> {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Present(pub(super) bool);
 
-impl<'a> Deserialize<'a> for Present {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        Skipped::deserialize(deserializer).map(|Skipped| Self(true))
+impl<'a> Field<'a> for Present {
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        self.0 = true;
+        Skipped::deserialize(deserializer).map(|Skipped| ())
     }
-}
 
-impl<'a> Lenient<'a> for Present {
     fn of(value: Option<&'a Value>, _depth: usize) -> Self {
         Self(value.is_some())
     }
@@ -284,19 +385,16 @@ impl<'a> Lenient<'a> for Present {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status<'a>(Option<i32>, PhantomData<&'a ()>);
 
-impl<'a> Deserialize<'a> for Status<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        let status = match Option::<Scalar<'a>>::deserialize(deserializer)? {
-            Some(Scalar::Unsigned(status)) => i32::try_from(status).ok(),
-            Some(Scalar::Signed(status)) => i32::try_from(status).ok(),
-            None => None,
-            Some(_) => return Err(D::Error::custom("a status that is no whole number")),
+impl<'a> Field<'a> for Status<'a> {
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        self.0 = match Scalar::deserialize(deserializer)? {
+            Scalar::Unsigned(status) => i32::try_from(status).ok(),
+            Scalar::Signed(status) => i32::try_from(status).ok(),
+            _ => return Err(D::Error::custom("a status that is no whole number")),
         };
-        Ok(Self(status, PhantomData))
+        Ok(())
     }
-}
 
-impl<'a> Lenient<'a> for Status<'a> {
     fn of(value: Option<&'a Value>, _depth: usize) -> Self {
         let whole = value.and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
         Self(whole.and_then(|status| i32::try_from(status).ok()), PhantomData)
@@ -399,29 +497,25 @@ impl Serialize for Scalar<'_> {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Annotations<'a>(pub(super) Vec<(Cow<'a, str>, Scalar<'a>)>);
 
-impl<'a> Deserialize<'a> for Annotations<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'a> Visitor<'a> for Pairs {
-            type Value = Annotations<'a>;
+impl<'a> Visitor<'a> for Fill<'_, Annotations<'a>> {
+    type Value = ();
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or null")
+    }
 
-            fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Annotations<'a>, M::Error> {
-                let mut pairs = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    pairs.push((key, map.next_value()?));
-                }
-                Ok(Annotations::of_pairs(pairs))
-            }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
 
-            fn visit_unit<E>(self) -> Result<Annotations<'a>, E> {
-                Ok(Annotations::default())
-            }
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+        let mut pairs = Vec::new();
+        while let Some((Text(key), value)) = map.next_entry()? {
+            check_key(&key)?;
+            pairs.push((key, value));
         }
-        deserializer.deserialize_any(Pairs)
+        *self.0 = Annotations::of_pairs(pairs);
+        Ok(())
     }
 }
 
@@ -441,7 +535,11 @@ impl<'a> Annotations<'a> {
     }
 }
 
-impl<'a> Lenient<'a> for Annotations<'a> {
+impl<'a> Field<'a> for Annotations<'a> {
+    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(Fill(self))
+    }
+
     fn of(value: Option<&'a Value>, _depth: usize) -> Self {
         let fields = value.and_then(Value::as_object).into_iter().flatten();
         Self::of_pairs(fields.map(|(key, value)| (Cow::Borrowed(key.as_str()), Scalar::of(value))).collect())
@@ -497,31 +595,9 @@ impl<'a> Visitor<'a> for Skip {
     }
 
     fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Skipped, M::Error> {
-        while let Some((KeySkipped, Skipped)) = map.next_entry()? {}
-        Ok(Skipped)
-    }
-}
-
-/// A key of which nothing is kept.
-struct KeySkipped;
-
-impl<'a> Deserialize<'a> for KeySkipped {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'a> Visitor<'a> for Keys {
-            type Value = KeySkipped;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_str<E: Error>(self, key: &str) -> Result<KeySkipped, E> {
-                if key.starts_with(PRIVATE_KEYS) {
-                    return Err(E::custom("a key with a meaning of its own"));
-                }
-                Ok(KeySkipped)
-            }
+        while let Some(AnyKey) = map.next_key_seed(KeyOf(PhantomData))? {
+            let Skipped = map.next_value()?;
         }
-        deserializer.deserialize_str(Keys)
+        Ok(Skipped)
     }
 }

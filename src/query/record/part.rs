@@ -1,11 +1,10 @@
 //! What is kept of each segment and subsegment until the whole document has been read.
 
 use super::cut;
-use super::entity::{Annotations, Aws, Entity, Text, text};
+use super::entity::{Annotations, Entity, Text, text};
 use crate::query::callee::{AWS_NAMESPACE, Clues};
 use crate::query::id::SegmentId;
 use crate::query::row::Call;
-use serde::de::{Deserialize, Deserializer};
 
 /// A segment or subsegment, much smaller than its fields.
 #[derive(Debug, PartialEq)]
@@ -26,33 +25,27 @@ pub(super) enum What<'a> {
     Nobody,
 }
 
-impl<'a> Deserialize<'a> for Part<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        Entity::deserialize(deserializer).map(Self::of)
-    }
-}
-
 impl<'a> Part<'a> {
-    pub(super) fn of(mut entity: Entity<'a>) -> Self {
+    /// Takes what it needs.
+    pub(super) fn of(entity: &mut Entity<'a>) -> Self {
         let annotations = std::mem::take(&mut entity.annotations);
-        let subsegments = entity.subsegments.take().unwrap_or_default();
+        let subsegments = std::mem::take(&mut entity.subsegments);
         Self { what: What::of(entity), annotations, subsegments }
     }
 }
 
 impl<'a> What<'a> {
-    fn of(mut entity: Entity<'a>) -> Self {
+    fn of(entity: &mut Entity<'a>) -> Self {
         let Some(id) = text(&entity.id).and_then(SegmentId::parse) else { return Self::Nobody };
         let Text(name) = entity.name.take().unwrap_or_default();
         let name = cut(name);
-        let mut aws = entity.aws.take();
         let clues = Clues {
             name: &name,
             namespace: text(&entity.namespace),
             sql: entity.sql.0,
-            operation: aws.as_ref().is_some_and(|aws| aws.operation.0),
+            operation: entity.aws.operation.0,
         };
-        let resource = |key| aws.as_mut().and_then(|aws: &mut Aws<'a>| aws.take_resource(key));
+        let resource = |key| entity.aws.take_resource(key);
         let Some((resource, r#type)) = clues.callee(resource) else { return Self::Local(id) };
         let outcome = entity.outcome();
         Self::Call(Call {

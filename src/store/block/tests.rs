@@ -1,0 +1,3 @@
+//! Records to write, and what a fold over them must show.
+
+use super::*;
