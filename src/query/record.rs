@@ -167,6 +167,39 @@ impl Record {
     }
 }
 
+impl From<&Row<'_>> for Record {
+    /// The record of a row with all its columns.
+    fn from(row: &Row<'_>) -> Self {
+        let own = |text: Option<&str>| text.map(Box::from);
+        Self {
+            trace_id: row.trace_id,
+            id: row.id,
+            parent_id: row.parent_id,
+            kind: row.kind,
+            sequence: row.sequence,
+            received_at: row.received_at,
+            start: row.start,
+            end: row.end,
+            outcome: row.outcome,
+            status: row.status,
+            name: row.name.into(),
+            origin: own(row.origin),
+            account_id: own(row.account_id),
+            url: own(row.url),
+            method: own(row.method),
+            user_agent: own(row.user_agent),
+            client_ip: own(row.client_ip),
+            user: own(row.user),
+            availability_zone: own(row.availability_zone),
+            instance_id: own(row.instance_id),
+            resource_arn: own(row.resource_arn),
+            annotations: row.annotations.into(),
+            calls: row.calls.into(),
+            locals: row.locals.into(),
+        }
+    }
+}
+
 impl Checked {
     /// None for whatever [`Document::parse`] would refuse, and for trace ids in another form than X-Ray's.
     fn of(entity: &Entity<'_>) -> Option<Self> {
