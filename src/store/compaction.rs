@@ -76,29 +76,44 @@ fn run_from(candidates: &[Candidate], from: usize, limits: Limits) -> Option<Ran
 
 /// The thread: compacts as long as there is something to compact.
 pub(super) fn run(shared: &Shared) {
+    // What was looked at in vain, and until when that is enough.
+    let mut seen = None;
     let mut until = Duration::ZERO;
-    loop {
-        let mut work = shared.work();
-        loop {
-            if work.stopping {
-                return;
-            }
-            let view = shared.view.get();
-            let busy = !view.frozen.is_empty() && view.blocks.len() < BLOCKS_UNCOMFORTABLE;
-            let now = shared.clock.monotonic();
-            if now >= until && !busy {
-                break;
-            }
-            work = shared.wait(work, Some(until.max(now + Duration::from_millis(1))));
-        }
-        drop(work);
+    while wait(shared, seen, until) {
+        let now = blocks_now(shared);
         let pause = match compact_once(shared) {
-            Compacted::One => continue,
+            Compacted::One => Duration::ZERO,
             Compacted::Nothing => LOOK_INTERVAL,
             Compacted::Failed => RETRY_INTERVAL,
         };
+        seen = Some(now);
         until = shared.clock.monotonic() + pause;
     }
+}
+
+/// Waits until it is time to look at the blocks. False at the end.
+fn wait(shared: &Shared, seen: Option<Blocks>, until: Duration) -> bool {
+    let mut work = shared.work();
+    while !work.stopping {
+        let view = shared.view.get();
+        let busy = !view.frozen.is_empty() && view.blocks.len() < BLOCKS_UNCOMFORTABLE;
+        let news = seen != Some(blocks_now(shared)) && !shared.is_failing(Doing::Compact);
+        let time = shared.clock.monotonic() >= until;
+        if !busy && (news || time) {
+            return true;
+        }
+        // Whoever seals tells, so that there is an end of being busy.
+        work = shared.wait(work, (!time).then_some(until));
+    }
+    false
+}
+
+/// Enough of the blocks to see that they are not the same any more.
+type Blocks = (usize, Option<BlockName>);
+
+fn blocks_now(shared: &Shared) -> Blocks {
+    let view = shared.view.get();
+    (view.blocks.len(), view.blocks.last().map(|part| part.name))
 }
 
 /// What was done.
@@ -254,7 +269,8 @@ mod tests {
             let candidates = candidates(day, &sizes);
             if let Some(run) = choose(&candidates, limits()) {
                 let chosen = &sizes[run.clone()];
-                prop_assert!(run.len() <= INPUTS_MAX && run.len() >= if past { 2 } else { 8 });
+                let least = if past { 2 } else { 8 };
+                prop_assert!((least..=INPUTS_MAX).contains(&run.len()));
                 prop_assert!(chosen.iter().sum::<u64>() <= 1_000);
             }
         }

@@ -130,7 +130,7 @@ impl Folder {
         for name in names(&self.path)? {
             let day = name.strip_prefix(PARTITION_PREFIX).and_then(Day::parse);
             if let Some(day) = day {
-                self.look_into(day, &self.path.join(&name), &mut found)?;
+                look_into(day, &self.path.join(&name), &mut found)?;
             } else if name.ends_with(PARTIAL_SUFFIX) {
                 fs::remove_file(self.path.join(name))?;
             }
@@ -143,22 +143,6 @@ impl Folder {
         let last_log = found.logs.last().and_then(|name| log_sequence(name)).unwrap_or_default();
         found.highest_named = found.highest_named.max(last_log);
         Ok(found)
-    }
-
-    fn look_into(&self, day: Day, partition: &Path, found: &mut Found) -> io::Result<()> {
-        for name in names(partition)? {
-            if name.ends_with(PARTIAL_SUFFIX) {
-                fs::remove_file(partition.join(name))?;
-                continue;
-            }
-            let block = BlockName::parse(day, name.trim_end_matches(DAMAGED_SUFFIX));
-            found.highest_named = found.highest_named.max(block.map_or(0, |block| block.last));
-            if !name.ends_with(DAMAGED_SUFFIX) {
-                // A file somebody has put there is left alone.
-                found.blocks.extend(block);
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn open_block(&self, name: BlockName) -> Result<Block, BlockError> {
@@ -195,6 +179,22 @@ impl Folder {
             Err(source) => Err(BlockError::Io { path, doing: "make the folder of", source }),
         }
     }
+}
+
+fn look_into(day: Day, partition: &Path, found: &mut Found) -> io::Result<()> {
+    for name in names(partition)? {
+        if name.ends_with(PARTIAL_SUFFIX) {
+            fs::remove_file(partition.join(name))?;
+            continue;
+        }
+        let block = BlockName::parse(day, name.trim_end_matches(DAMAGED_SUFFIX));
+        found.highest_named = found.highest_named.max(block.map_or(0, |block| block.last));
+        if !name.ends_with(DAMAGED_SUFFIX) {
+            // A file somebody has put there is left alone.
+            found.blocks.extend(block);
+        }
+    }
+    Ok(())
 }
 
 /// Name of a log whose first document has this sequence.

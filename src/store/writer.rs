@@ -92,6 +92,8 @@ impl Writer {
 
     /// Works until the intake has ended.
     pub(super) fn run(mut self) {
+        // Whoever waits for the end must not wait for ever, however it comes.
+        let _ending = Ending(self.shared.clone());
         loop {
             let round = self.shared.intake.take(self.seal_due());
             if !round.jobs.is_empty() {
@@ -112,7 +114,6 @@ impl Writer {
         if !self.shared.work().abandoned {
             self.freeze();
         }
-        self.shared.tell(|work| work.writer_ended = true);
     }
 
     fn seal_due(&self) -> Option<Duration> {
@@ -314,5 +315,13 @@ impl Writer {
         }
         (self.log, self.began) = (None, None);
         self.shared.tell(|_| {});
+    }
+}
+
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.tell(|work| work.writer_ended = true);
     }
 }
