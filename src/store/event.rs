@@ -1,0 +1,91 @@
+//! What somebody may want to know, or count.
+
+use super::shared::Doing;
+use std::fmt;
+use std::sync::Arc;
+
+/// Something that happened to the files of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A file of the log was not quite what was written to it. What documents were in the bytes that are lost is not
+    /// known.
+    LogDamaged {
+        /// The file.
+        file: String,
+        /// Bytes that had been written and were changed since.
+        skipped_bytes: u64,
+        /// Bytes at the end that were not written in full: the end of a process, or of power, came before.
+        torn_bytes: u64,
+    },
+    /// A file of the log cannot be read at all.
+    LogUnreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+        /// What it is called now. None when it could not be renamed.
+        set_aside: Option<String>,
+    },
+    /// A block is damaged, and its documents are lost as far as the store is concerned.
+    BlockDamaged {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What it is called now. None when it could not be renamed.
+        set_aside: Option<String>,
+    },
+    /// The disk does not do something it should. Said again only after it did.
+    DiskFailed {
+        /// What.
+        doing: Doing,
+        /// Why not.
+        error: String,
+    },
+    /// The disk does it again.
+    DiskRecovered {
+        /// What.
+        doing: Doing,
+    },
+    /// What was in the head is in a block now.
+    Sealed {
+        /// Number of documents.
+        documents: u64,
+        /// Size of the block.
+        bytes: u64,
+    },
+    /// Several blocks are one now.
+    Compacted {
+        /// How many there were.
+        blocks: usize,
+        /// Size of the new one.
+        bytes: u64,
+    },
+    /// What was too old, or too much, was deleted.
+    Expired {
+        /// Number of documents.
+        documents: u64,
+    },
+}
+
+/// Whoever wants to know. Called by the store's own threads: it must be quick, and must not wait for the store.
+#[derive(Clone)]
+pub struct Listener(pub(super) Arc<dyn Fn(&Event) + Send + Sync>);
+
+impl Listener {
+    /// Calls this with each event.
+    pub fn new(listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(listener))
+    }
+
+    /// Nobody wants to know.
+    pub fn none() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}

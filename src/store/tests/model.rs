@@ -1,0 +1,1 @@
+//! What an end at any moment leaves.
