@@ -1,6 +1,6 @@
 //! What is found in a document at any depth.
 
-use super::entity::Scalar;
+use super::annotations::Scalar;
 use super::part::{Part, What};
 use crate::query::id::SegmentId;
 use crate::query::row::Call;
