@@ -1,5 +1,7 @@
 //! How X-Ray refuses a request: a code a client tells errors apart by, and a message for a person.
 
+use serde_json::{Value, json};
+
 /// Why an operation was not done, as X-Ray says it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -29,6 +31,8 @@ pub enum Code {
     Validation,
     /// A member has another JSON type than the model says, or the body is no JSON.
     Serialization,
+    /// The service failed. X-Ray answers some odd requests so, without a word why.
+    InternalFailure,
 }
 
 impl Code {
@@ -46,6 +50,7 @@ impl Code {
             Self::PolicyCountLimitExceeded => "PolicyCountLimitExceededException",
             Self::Validation => "ValidationException",
             Self::Serialization => "SerializationException",
+            Self::InternalFailure => "InternalFailure",
         }
     }
 
@@ -53,6 +58,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::ResourceNotFound => 404,
+            Self::InternalFailure => 500,
             _ => 400,
         }
     }
@@ -76,5 +82,40 @@ impl Refusal {
             message: format!("Resource {arn} not found"),
             resource: Some(arn.to_owned()),
         }
+    }
+
+    /// `InternalFailure`, which has no message.
+    pub fn internal() -> Self {
+        Self::new(Code::InternalFailure, "")
+    }
+
+    /// The answer's body. The front end's errors have their message under a small letter (recorded answers).
+    pub fn body(&self) -> Value {
+        match self.code {
+            Code::InternalFailure => json!({"message": null}),
+            Code::Validation | Code::Serialization => json!({"message": self.message}),
+            _ => match &self.resource {
+                Some(resource) => json!({"Message": self.message, "ResourceName": resource}),
+                None => json!({"Message": self.message}),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_those_of_the_service() {
+        for (refusal, body) in [
+            (Refusal::invalid("no"), json!({"Message": "no"})),
+            (Refusal::not_found("arn"), json!({"Message": "Resource arn not found", "ResourceName": "arn"})),
+            (Refusal::new(Code::Validation, "no"), json!({"message": "no"})),
+            (Refusal::internal(), json!({"message": null})),
+        ] {
+            assert_eq!(refusal.body(), body);
+        }
+        assert_eq!(Refusal::internal().code.status(), 500);
     }
 }
