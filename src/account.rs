@@ -158,11 +158,11 @@ impl Account {
 
     /// The filter of a group; that of `Default` matches everything. None when there is no such group.
     pub fn expression(&self, by: GroupBy, value: &str) -> Option<Arc<Expression>> {
-        let (name, arn) = match by {
-            GroupBy::Name => (Some(value), None),
-            GroupBy::Arn => (None, Some(value)),
+        let found = match by {
+            GroupBy::Name => self.state.groups.by_name(value),
+            GroupBy::Arn => self.state.groups.by_arn(&self.settings, value),
         };
-        self.state.groups.find(&self.settings, name, arn).ok().map(|(_, group)| group.expression())
+        found.map(|(_, group)| group.expression())
     }
 
     /// The filter of the group that a query names by `GroupName` or `GroupARN`, or of `Default` when it names none.
@@ -173,16 +173,13 @@ impl Account {
     /// # Errors
     /// When there is no such group, or when it is named twice.
     pub fn expression_for(&self, body: &Value) -> Result<Arc<Expression>, Refusal> {
-        let (name, arn) = (model::text(body, "GroupName"), model::text(body, "GroupARN"));
-        if name.is_none() && arn.is_none() {
+        let names = ["GroupName", "GroupARN"].map(|name| model::text(body, name));
+        if names == [None, None] {
             return Ok(Arc::new(groups::everything()));
         }
-        let found = self.state.groups.find(&self.settings, name, arn);
         // Recorded: graph operations end the sentence with a full stop, those on groups do not.
-        found.map(|(_, group)| group.expression()).map_err(|refusal| match refusal.message.as_str() {
-            groups::NOT_FOUND => Refusal::invalid(format!("{}.", groups::NOT_FOUND)),
-            _ => refusal,
-        })
+        let found = self.state.groups.named(&self.settings, body)?;
+        found.map(|(_, group)| group.expression()).ok_or_else(|| Refusal::invalid("Group not found."))
     }
 
     /// The traces that a retrieval is about.
@@ -220,7 +217,7 @@ impl Account {
             "GetSamplingRules" => Ok(state.rules.list(settings)),
             "GetSamplingTargets" => Ok(self.reports.take(&state.rules, body, now)),
             "GetSamplingStatisticSummaries" => Ok(self.reports.summaries(now)),
-            "ListTagsForResource" => self.tags(body).map(|tags| tags.list()),
+            "ListTagsForResource" => self.tags(body).map(Tags::list),
             "ListResourcePolicies" => Ok(state.policies.list()),
             "GetEncryptionConfig" => Ok(state.configuration.encryption()),
             "GetTraceSegmentDestination" => Ok(state.configuration.destination()),

@@ -15,8 +15,7 @@ pub const GROUPS_MAX: usize = 25;
 const UNIQUE_LENGTH: usize = 52;
 /// The group that every account has, and every trace is in.
 const DEFAULT: &str = "Default";
-/// What is said when a group is not there.
-pub(super) const NOT_FOUND: &str = "Group not found";
+const NOT_FOUND: &str = "Group not found";
 
 /// All groups.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -97,19 +96,27 @@ impl Groups {
         }
     }
 
-    /// The one group that is named by its name or by its ARN.
-    pub(super) fn find<'a>(
-        &'a self,
-        settings: &Settings,
-        name: Option<&str>,
-        arn: Option<&str>,
-    ) -> Result<(&'a str, &'a Group), Refusal> {
-        let found = match (name, arn) {
-            (Some(wanted), None) => self.iter().find(|(name, _)| *name == wanted),
-            (None, Some(arn)) => self.iter().find(|(name, group)| group.arn(settings, name) == arn),
-            _ => return Err(Refusal::invalid("Provide either GroupName or GroupARN")),
-        };
-        found.ok_or_else(|| Refusal::invalid(NOT_FOUND))
+    /// The group of this name.
+    pub(super) fn by_name(&self, wanted: &str) -> Option<(&str, &Group)> {
+        self.iter().find(|(name, _)| *name == wanted)
+    }
+
+    /// The group with this ARN.
+    pub(super) fn by_arn(&self, settings: &Settings, arn: &str) -> Option<(&str, &Group)> {
+        self.iter().find(|(name, group)| group.arn(settings, name) == arn)
+    }
+
+    /// The group that a request names, in one of two ways. None when there is no such group.
+    pub(super) fn named(&self, settings: &Settings, body: &Value) -> Result<Option<(&str, &Group)>, Refusal> {
+        match (model::text(body, "GroupName"), model::text(body, "GroupARN")) {
+            (Some(name), None) => Ok(self.by_name(name)),
+            (None, Some(arn)) => Ok(self.by_arn(settings, arn)),
+            _ => Err(Refusal::invalid("Provide either GroupName or GroupARN")),
+        }
+    }
+
+    fn existing(&self, settings: &Settings, body: &Value) -> Result<(&str, &Group), Refusal> {
+        self.named(settings, body)?.ok_or_else(|| Refusal::invalid(NOT_FOUND))
     }
 
     /// `Default` first, the others by name.
@@ -118,25 +125,21 @@ impl Groups {
         std::iter::once((DEFAULT, &self.default)).chain(others)
     }
 
-    fn named(&self, settings: &Settings, body: &Value) -> Result<(&str, &Group), Refusal> {
-        self.find(settings, model::text(body, "GroupName"), model::text(body, "GroupARN"))
-    }
-
     fn group_mut(&mut self, name: &str) -> Option<&mut Group> {
         if name == DEFAULT { Some(&mut self.default) } else { self.others.get_mut(name) }
     }
 
     pub(super) fn tags(&self, settings: &Settings, arn: &str) -> Option<&Tags> {
-        self.find(settings, None, Some(arn)).ok().map(|(_, group)| &group.tags)
+        self.by_arn(settings, arn).map(|(_, group)| &group.tags)
     }
 
     pub(super) fn tags_mut(&mut self, settings: &Settings, arn: &str) -> Option<&mut Tags> {
-        let name = self.find(settings, None, Some(arn)).ok()?.0.to_owned();
+        let name = self.by_arn(settings, arn)?.0.to_owned();
         self.group_mut(&name).map(|group| &mut group.tags)
     }
 
     pub(super) fn get(&self, settings: &Settings, body: &Value) -> Answer {
-        let (name, group) = self.named(settings, body)?;
+        let (name, group) = self.existing(settings, body)?;
         Ok(json!({"Group": group.show(settings, name)}))
     }
 
@@ -175,7 +178,7 @@ impl Groups {
     }
 
     pub(super) fn update(&mut self, settings: &Settings, body: &Value) -> Answer {
-        let name = self.named(settings, body)?.0.to_owned();
+        let name = self.existing(settings, body)?.0.to_owned();
         let filter = model::text(body, "FilterExpression");
         let group = self.group_mut(&name).ok_or_else(|| Refusal::invalid(NOT_FOUND))?;
         match filter {
@@ -191,7 +194,7 @@ impl Groups {
     }
 
     pub(super) fn delete(&mut self, settings: &Settings, body: &Value) -> Answer {
-        let name = self.named(settings, body)?.0.to_owned();
+        let name = self.existing(settings, body)?.0.to_owned();
         if self.others.remove(&name).is_none() {
             return Err(Refusal::invalid("The default group cannot be deleted"));
         }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Most resource policies of an account (API reference, PutResourcePolicy).
+/// Most resource policies of an account (API reference, `PutResourcePolicy`).
 pub const POLICIES_MAX: usize = 5;
-/// Longest policy document (API reference, PutResourcePolicy).
+/// Longest policy document (API reference, `PutResourcePolicy`).
 pub const POLICY_MAX_BYTES: usize = 5 * 1024;
 
 /// All resource policies, by name.

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 /// Most retrievals that are remembered; the oldest is forgotten first.
 const RETRIEVALS_MAX: usize = 100;
-/// For how long a retrieval can be read (API reference, ListRetrievedTraces: retrievals time out after 60 minutes).
+/// For how long a retrieval can be read (API reference, `ListRetrievedTraces`).
 const LIFETIME_SECONDS: f64 = 3_600.0;
 /// For how long one is remembered at all, so that whoever comes late is told so.
 const MEMORY_SECONDS: f64 = 2.0 * LIFETIME_SECONDS;

@@ -52,7 +52,7 @@ impl Tags {
         Ok(json!({}))
     }
 
-    /// All of them, whatever NextToken says.
+    /// All of them, whatever `NextToken` says.
     pub(super) fn list(&self) -> Value {
         let tags: Vec<Value> =
             self.0.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();

@@ -1,5 +1,7 @@
 //! Whole operations, from a request's body to its answer, each looked at again after the account was kept and loaded.
 
+#![expect(clippy::needless_pass_by_value, reason = "bodies are written where they are asked with")]
+
 mod configuration;
 mod groups;
 mod policies;

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "bodies are written where they are checked")]
+
 use super::*;
 use serde_json::json;
 

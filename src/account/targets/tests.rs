@@ -38,7 +38,7 @@ proptest! {
         let total: u64 = demands.iter().map(|(_, demand)| demand).sum();
         for ((_, demand), share) in demands.iter().zip(&shares) {
             // Nobody is further than one from what is due.
-            let due = if total == 0 { reservoir / demands.len() as u64 } else { reservoir * demand / total };
+            let due = (reservoir * demand).checked_div(total).unwrap_or(reservoir / demands.len() as u64);
             prop_assert!((due..=due + 1).contains(share), "{} is due, {} given", due, share);
         }
         let clients: Vec<&str> = demands.iter().map(|(client, _)| *client).collect();
