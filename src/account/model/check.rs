@@ -82,7 +82,8 @@ struct Violations {
 impl Violations {
     fn into_refusal(self) -> Option<Refusal> {
         let plural = if self.texts.len() == 1 { "" } else { "s" };
-        let message = format!("{} validation error{plural} detected: {}", self.texts.len(), self.texts.join("; "));
+        let message =
+            format!("{} validation error{plural} detected: {}", self.texts.len(), self.texts.join("; "));
         (!self.texts.is_empty()).then(|| Refusal::new(Code::Validation, message))
     }
 

@@ -5,7 +5,11 @@ use super::{Length, Member, Operation, Pattern, Presence, Range, Shape};
 /// Every operation of X-Ray, by name.
 pub const OPERATIONS: [Operation; 38] = [
     operation("BatchGetTraces", "/Traces", &[required("TraceIds", TRACE_IDS), optional("NextToken", TEXT)]),
-    operation("CancelTraceRetrieval", "/CancelTraceRetrieval", &[required("RetrievalToken", RETRIEVAL_TOKEN)]),
+    operation(
+        "CancelTraceRetrieval",
+        "/CancelTraceRetrieval",
+        &[required("RetrievalToken", RETRIEVAL_TOKEN)],
+    ),
     operation(
         "CreateGroup",
         "/CreateGroup",
@@ -75,11 +79,7 @@ pub const OPERATIONS: [Operation; 38] = [
         &[required("RetrievalToken", RETRIEVAL_TOKEN), optional("NextToken", TEXT)],
     ),
     operation("GetSamplingRules", "/GetSamplingRules", &[optional("NextToken", TEXT)]),
-    operation(
-        "GetSamplingStatisticSummaries",
-        "/SamplingStatisticSummaries",
-        &[optional("NextToken", TEXT)],
-    ),
+    operation("GetSamplingStatisticSummaries", "/SamplingStatisticSummaries", &[optional("NextToken", TEXT)]),
     operation(
         "GetSamplingTargets",
         "/SamplingTargets",
@@ -116,7 +116,11 @@ pub const OPERATIONS: [Operation; 38] = [
             optional("NextToken", TEXT),
         ],
     ),
-    operation("GetTraceGraph", "/TraceGraph", &[required("TraceIds", TRACE_IDS), optional("NextToken", TEXT)]),
+    operation(
+        "GetTraceGraph",
+        "/TraceGraph",
+        &[required("TraceIds", TRACE_IDS), optional("NextToken", TEXT)],
+    ),
     operation("GetTraceSegmentDestination", "/GetTraceSegmentDestination", &[]),
     operation(
         "GetTraceSummaries",

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "bodies are written where they are checked")]
+
 use super::*;
 use serde_json::json;
 
@@ -53,8 +55,7 @@ fn an_empty_body_has_no_members() {
 
 #[test]
 fn missing_members_are_told() {
-    let missing =
-        "1 validation error detected: Value null at 'traceIds' failed to satisfy constraint: Member must not be null";
+    let missing = "1 validation error detected: Value null at 'traceIds' failed to satisfy constraint: Member must not be null";
     violates("BatchGetTraces", json!({}), missing);
     violates("BatchGetTraces", json!(null), missing);
     violates("BatchGetTraces", json!({"TraceIds": null}), missing);
@@ -250,13 +251,10 @@ fn times_are_numbers_or_text() {
         check_text("GetServiceGraph", json!({"StartTime": start, "EndTime": 2}), "fine");
     }
     let body = json!({"a": 1.5, "b": "1970-01-01T00:01:00Z", "c": null, "d": "x"});
-    assert_eq!(["a", "b", "c", "d", "e"].map(|name| seconds(&body, name)), [
-        Some(1.5),
-        Some(60.0),
-        None,
-        None,
-        None
-    ]);
+    assert_eq!(
+        ["a", "b", "c", "d", "e"].map(|name| seconds(&body, name)),
+        [Some(1.5), Some(60.0), None, None, None]
+    );
 }
 
 #[test]
