@@ -280,11 +280,11 @@ impl Asked<'_> {
     fn groups(&self) -> GroupsOf<'_> {
         GroupsOf(self.account)
     }
+}
 
-    /// All traces of a group.
-    fn all<'s>(&self, window: Window, expression: &'s Expression, groups: &'s GroupsOf<'_>) -> Search<'s> {
-        Search { window, expression: Some(expression), groups, sample: 1.0 }
-    }
+/// All traces of a group.
+fn all<'s>(window: Window, expression: &'s Expression, groups: &'s GroupsOf<'_>) -> Search<'s> {
+    Search { window, expression: Some(expression), groups, sample: 1.0 }
 }
 
 /// Filters of groups, as they are when they are asked for.

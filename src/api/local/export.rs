@@ -60,7 +60,9 @@ impl Export<'_> {
         let mut text = String::new();
         for (found, documents) in chunk.iter().zip(documents) {
             if self.raw {
-                documents.iter().for_each(|stored| line(&stored.document, &mut text));
+                for stored in &documents {
+                    line(&stored.document, &mut text);
+                }
                 continue;
             }
             let Ok(answer) = serde_json::to_string(&Trace::assemble(found.id, documents).answer()) else {

@@ -1,6 +1,6 @@
 //! GetServiceGraph, GetTraceGraph and GetTimeSeriesServiceStatistics.
 
-use super::{Asked, records, trace_id, unreadable};
+use super::{Asked, all, records, trace_id, unreadable};
 use crate::account::model;
 use crate::query::graph::{Graph, TraceGraph};
 use crate::query::row::settle;
@@ -21,7 +21,7 @@ pub(super) fn of_services(asked: &Asked<'_>) -> Result<Value, Refusal> {
     let group = asked.group()?;
     let groups = asked.groups();
     // X-Ray selects by receipt.
-    let wanted = asked.all(Asked::window(By::Received, start, end), &group, &groups);
+    let wanted = all(Asked::window(By::Received, start, end), &group, &groups);
     let parts = fold(asked.store, &wanted, Graph::COLUMNS, &Graph::default, &|graph: &mut Graph, rows| {
         graph.add(rows);
     });
@@ -76,7 +76,7 @@ pub(super) fn time_series(asked: &Asked<'_>) -> Result<Value, Refusal> {
     // The first stretch that ends in the range begins before it.
     let mut window = Asked::window(By::Received, start, end);
     window.from -= period.seconds();
-    let wanted = asked.all(window, &group, &groups);
+    let wanted = all(window, &group, &groups);
     let make = || Series::new(selected.clone(), period, start, end);
     let parts = fold(asked.store, &wanted, Series::COLUMNS, &make, &|series: &mut Series, rows| {
         series.add(rows);

@@ -44,18 +44,17 @@ pub(super) fn get(asked: &Asked<'_>) -> Result<Value, Refusal> {
         None => None,
     };
     let kept = token.and_then(|_| lock(asked.cursors).get(question, asked.now));
-    let found = match kept {
-        Some(found) => found,
-        None => {
-            let mut window = Asked::window(by, start, end);
-            if let (By::Start, Some(token)) = (by, token) {
-                // Only what is older can follow.
-                window.until = window.until.min(token.start.next_up());
-            }
-            let groups = asked.groups();
-            let search_for = Search { window, expression: expression.as_ref(), groups: &groups, sample };
-            Arc::new(search(asked.store, &search_for).map_err(|error| unreadable(&error))?)
+    let found = if let Some(found) = kept {
+        found
+    } else {
+        let mut window = Asked::window(by, start, end);
+        if let (By::Start, Some(token)) = (by, token) {
+            // Only what is older can follow.
+            window.until = window.until.min(token.start.next_up());
         }
+        let groups = asked.groups();
+        let wanted = Search { window, expression: expression.as_ref(), groups: &groups, sample };
+        Arc::new(search(asked.store, &wanted).map_err(|error| unreadable(&error))?)
     };
     page(asked, question, &found, token, by, start)
 }

@@ -286,7 +286,12 @@ fn deltas(bytes: &[u8], count: usize, mut each: impl FnMut(i64)) -> Result<&[u8]
     let mut hybrid = Hybrid { bytes, width: 0 };
     let block = usize::try_from(hybrid.varint()?).map_err(|_| ODD)?;
     let miniblocks = usize::try_from(hybrid.varint()?).map_err(|_| ODD)?;
-    if miniblocks == 0 || miniblocks > 64 || block > 1 << 16 || !block.is_multiple_of(miniblocks * 8) || block == 0 {
+    if miniblocks == 0
+        || miniblocks > 64
+        || block > 1 << 16
+        || !block.is_multiple_of(miniblocks * 8)
+        || block == 0
+    {
         return Err(ODD);
     }
     let total = usize::try_from(hybrid.varint()?).map_err(|_| ODD)?;

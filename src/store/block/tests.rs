@@ -34,7 +34,8 @@ fn ids() -> impl Strategy<Value = (u128, u64, Option<u64>, bool)> {
 }
 
 fn times() -> impl Strategy<Value = (u64, i64, f64, Option<f64>)> {
-    let start = prop_oneof![0.0..1e4, any::<f64>().prop_filter("JSON has no others", |start| start.is_finite())];
+    let start =
+        prop_oneof![0.0..1e4, any::<f64>().prop_filter("JSON has no others", |start| start.is_finite())];
     (0_u64..1000, 0_i64..10_000_000_000, start, prop::option::of(0.0..1e4))
 }
 
@@ -120,7 +121,11 @@ fn a_trace_is_split_only_when_it_is_larger_than_four_row_groups() {
     let (_folder, block) = block(&rows());
     let split = block.groups.windows(2).filter(|pair| pair[0].last == pair[1].first);
     assert_eq!(split.map(|pair| (pair[0].last, pair[0].rows)).collect::<Vec<_>>(), [(TraceId(7 << 90), 24)]);
-    assert!(block.groups.len() > 5 && block.groups[2..].iter().all(|group| group.rows < 24), "{:?}", block.groups);
+    assert!(
+        block.groups.len() > 5 && block.groups[2..].iter().all(|group| group.rows < 24),
+        "{:?}",
+        block.groups
+    );
 }
 
 #[test]

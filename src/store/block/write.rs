@@ -100,7 +100,15 @@ impl Writer {
         let file = schema::shared_message()
             .and_then(|message| SerializedFileWriter::new(opened, message, Arc::new(properties)))
             .map_err(|error| partial.failed("create", error))?;
-        Ok(Self { limits, partial, file, handle, staged: Staged::new(), last: None, checksums: String::new() })
+        Ok(Self {
+            limits,
+            partial,
+            file,
+            handle,
+            staged: Staged::new(),
+            last: None,
+            checksums: String::new(),
+        })
     }
 
     /// Adds a row.
@@ -202,9 +210,16 @@ struct Staged {
 /// The values of one column. Levels say which rows have one.
 enum Values {
     /// Copied into one buffer.
-    Texts { buffer: Vec<u8>, ends: Vec<usize>, levels: Vec<i16> },
+    Texts {
+        buffer: Vec<u8>,
+        ends: Vec<usize>,
+        levels: Vec<i16>,
+    },
     /// Shared with whoever gave them.
-    Documents { values: Vec<ByteArray>, levels: Vec<i16> },
+    Documents {
+        values: Vec<ByteArray>,
+        levels: Vec<i16>,
+    },
     Longs(Vec<i64>),
     Doubles(Vec<f64>, Vec<i16>),
     Ints(Vec<i32>, Vec<i16>),
@@ -383,7 +398,10 @@ impl Staged {
 }
 
 /// Microseconds since 1970.
-#[expect(clippy::cast_possible_truncation, reason = "a clock that is off by more ends at the last moment there is")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a clock that is off by more ends at the last moment there is"
+)]
 fn micros(seconds: f64) -> i64 {
     (seconds * 1e6).round() as i64
 }

@@ -21,8 +21,7 @@ fn what_was_put_can_be_read_when_the_answer_is_there() {
     let store = world.open(settings(folder.path()));
     let bad = br#"{"id":"70de5b6f19ff9a0a"}"#.to_vec();
     let judged = put(&store, &[document(1, 1), bad, document(1, 2)]).unwrap();
-    let refused =
-        InvalidDocument { id: Some("70de5b6f19ff9a0a".to_owned()), code: InvalidCode::MissingName };
+    let refused = InvalidDocument { id: Some("70de5b6f19ff9a0a".to_owned()), code: InvalidCode::MissingName };
     assert_eq!(judged, [Ok(()), Err(refused), Ok(())]);
     assert_eq!(texts(&store), [document(1, 1), document(1, 2)]);
     let ledger = store.ledger();
@@ -101,7 +100,10 @@ fn what_is_sealed_is_read_from_a_block_also_by_the_next_run() {
     let name = names[0].strip_prefix(folder.path()).unwrap().to_str().unwrap();
     assert_eq!(name, "date=2026-11-25/0000000000000001-0000000000000003.parquet");
     offer(&store, &[document(1, 4)]);
-    let before = { flush(&store); everything(&store) };
+    let before = {
+        flush(&store);
+        everything(&store)
+    };
     let stopped = store.stop(MINUTE);
     assert_eq!(stopped, Stopped { in_time: true, unsealed: 0, unwritten: 0 });
     assert_eq!(everything(&store), before, "a stopped store can still be read");
@@ -140,8 +142,7 @@ fn what_is_in_the_log_alone_is_recovered() {
 fn one_directory_has_one_store() {
     let (folder, world) = (tempdir().unwrap(), World::new());
     let store = world.open(settings(folder.path()));
-    let second =
-        Store::open(settings(folder.path()), Arc::new(SystemClock::default()), Listener::none());
+    let second = Store::open(settings(folder.path()), Arc::new(SystemClock::default()), Listener::none());
     assert!(matches!(&second, Err(OpenError::Busy { path }) if path == folder.path()), "{second:?}");
     assert!(second.unwrap_err().to_string().contains("another process uses the store"));
     drop(store);
@@ -247,7 +248,8 @@ fn whoever_listens_hears_of_each_document() {
     put(&store, &[document(1, 1)]).unwrap();
     let mut tail = store.subscribe();
     put(&store, &[document(2, 2), b"{}".to_vec(), document(3, 3)]).unwrap();
-    let heard: Vec<_> = std::iter::from_fn(|| tail.try_recv().ok()).map(|kept| kept.record.trace_id).collect();
+    let heard: Vec<_> =
+        std::iter::from_fn(|| tail.try_recv().ok()).map(|kept| kept.record.trace_id).collect();
     assert_eq!(heard, [trace_id(2), trace_id(3)]);
 }
 

@@ -94,10 +94,8 @@ pub(super) fn document(trace: u64, id: u64) -> Vec<u8> {
 /// A document with something more in it.
 pub(super) fn document_with(trace: u64, id: u64, more: &str) -> Vec<u8> {
     let trace = trace_id(trace);
-    format!(
-        r#"{{"name":"api","id":"{id:016x}","trace_id":"{trace}","start_time":1.5,"end_time":2.5{more}}}"#
-    )
-    .into_bytes()
+    format!(r#"{{"name":"api","id":"{id:016x}","trace_id":"{trace}","start_time":1.5,"end_time":2.5{more}}}"#)
+        .into_bytes()
 }
 
 pub(super) fn datagram(document: &[u8]) -> Vec<u8> {
@@ -136,7 +134,8 @@ pub(super) fn everything(store: &Store) -> Vec<FoundDocument> {
     let mut raw: BTreeMap<u64, (TraceId, FoundDocument)> = BTreeMap::new();
     store.each_raw(&always(), |kept| {
         let sequence = kept.record.sequence;
-        let found = (sequence, crate::store::clock::micros(kept.record.received_at), kept.received().to_vec());
+        let found =
+            (sequence, crate::store::clock::micros(kept.record.received_at), kept.received().to_vec());
         assert!(raw.insert(sequence, (kept.record.trace_id, found)).is_none(), "{sequence} is there twice");
         std::ops::ControlFlow::Continue(())
     });
@@ -154,7 +153,10 @@ pub(super) fn everything(store: &Store) -> Vec<FoundDocument> {
         let id = u64::from_str_radix(&id, 16).unwrap();
         expected.entry((*trace, id)).or_insert(*sequence);
     }
-    assert_eq!(settled, expected.into_iter().map(|((trace, id), sequence)| (trace, id, sequence)).collect::<Vec<_>>());
+    assert_eq!(
+        settled,
+        expected.into_iter().map(|((trace, id), sequence)| (trace, id, sequence)).collect::<Vec<_>>()
+    );
     assert_eq!(store.status().documents, raw.len() as u64);
     raw.into_values().map(|(_, found)| found).collect()
 }
