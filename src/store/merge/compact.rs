@@ -19,7 +19,8 @@ use std::path::Path;
 pub fn compact(inputs: &[&Block], output: &Path) -> Result<Summary, BlockError> {
     let mut writer = Writer::create(output, Limits::default())?;
     let mut lanes: Vec<_> = inputs.iter().map(|block| Lane { scan: Scan::whole(block), at: 0 }).collect();
-    let heads = lanes.iter().enumerate().filter_map(|(index, lane)| lane.head().map(|head| Reverse((head, index))));
+    let heads =
+        lanes.iter().enumerate().filter_map(|(index, lane)| lane.head().map(|head| Reverse((head, index))));
     let mut heads: BinaryHeap<_> = heads.collect();
     let mut last = None;
     while let Some(Reverse((key, index))) = heads.pop() {

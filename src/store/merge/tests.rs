@@ -10,7 +10,8 @@ const ALWAYS: Window = Window { by: By::Start, from: f64::NEG_INFINITY, until: f
 
 /// What a fold shows, by trace.
 fn shown(blocks: &[&Block], live: &[&Record], window: &Window, columns: Columns) -> Vec<Vec<Record>> {
-    let each = |shown: &mut Vec<Vec<Record>>, rows: &[Row<'_>]| shown.push(rows.iter().map(Record::from).collect());
+    let each =
+        |shown: &mut Vec<Vec<Record>>, rows: &[Row<'_>]| shown.push(rows.iter().map(Record::from).collect());
     let folded = fold(blocks, live, window, columns, &Vec::new, &each);
     assert!(folded.damaged.is_empty(), "{:?}", folded.damaged);
     let mut all: Vec<_> = folded.folded.into_iter().flatten().collect();
@@ -77,7 +78,8 @@ fn kept(trace: u128, id: u64, sequence: u64, time: f64) -> Kept {
         TraceId(trace),
         time + 1.0,
     );
-    let record = Record::of(&crate::segment::Document::parse(document.as_bytes()).unwrap(), sequence, time + 2.0);
+    let record =
+        Record::of(&crate::segment::Document::parse(document.as_bytes()).unwrap(), sequence, time + 2.0);
     Kept { record, document: document.into(), raw: None }
 }
 
@@ -102,7 +104,8 @@ fn only_columns_that_are_asked_for_are_there() {
 #[test]
 fn what_is_far_from_the_window_is_not_read() {
     let hour = TRACE_SECONDS_MAX;
-    let rows: Vec<_> = (0..100_u32).map(|n| kept(u128::from(n) << 90, 1, n.into(), f64::from(n) * hour / 10.0)).collect();
+    let rows: Vec<_> =
+        (0..100_u32).map(|n| kept(u128::from(n) << 90, 1, n.into(), f64::from(n) * hour / 10.0)).collect();
     let (_folder, block) = block(&rows);
     let read = |by, from: f64, until: f64| {
         let all = shown(&[&block], &[], &Window { by, from, until }, Columns::NONE);
