@@ -177,7 +177,7 @@ enum Lane<'b> {
     Live(&'b [&'b Record]),
 }
 
-impl<'b> Lane<'b> {
+impl Lane<'_> {
     fn head(&self) -> Option<TraceId> {
         match self {
             Self::Block(scan) => scan.head(),

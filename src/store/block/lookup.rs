@@ -51,7 +51,7 @@ impl Block {
         }
         let mut documents = Vec::with_capacity(rows.len());
         self.texts(group, Column::Document, &rows, |document| {
-            documents.push(Bytes::copy_from_slice(document))
+            documents.push(Bytes::copy_from_slice(document));
         })?;
         let sequences = self.longs(group, Column::Sequence, &rows)?;
         let received = self.longs(group, Column::ReceivedAt, &rows)?;

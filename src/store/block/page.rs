@@ -174,7 +174,9 @@ impl Values {
         let mut numbers = Vec::with_capacity(count);
         self.present_numbers(count, dictionary, |number| numbers.push(number))?;
         let mut numbers = numbers.into_iter();
-        present.iter().for_each(|present| each(if *present { numbers.next() } else { None }));
+        for &present in present {
+            each(if present { numbers.next() } else { None });
+        }
         Ok(())
     }
 
@@ -464,6 +466,28 @@ mod tests {
             places.push(place);
             Ok(())
         });
-        assert_eq!((found, places), (Err(SHORT), vec![4..5]));
+        assert_eq!(found, Err(SHORT));
+        assert_eq!(places.first(), Some(&(4..5)));
+    }
+
+    fn differences(bytes: &[u8], count: usize) -> Result<(Vec<i64>, usize), Reason> {
+        let mut numbers = Vec::new();
+        deltas(bytes, count, |number| numbers.push(number)).map(|rest| (numbers, rest.len()))
+    }
+
+    /// The first two are the examples of the format's own description, with blocks of 8 numbers.
+    #[test]
+    fn differences_are_added_up() {
+        assert_eq!(differences(&[8, 1, 5, 2, 2, 0, 99], 5), Ok((vec![1, 2, 3, 4, 5], 1)));
+        let falling = [8, 1, 8, 14, 3, 2, 0xc0, 0x3f, 99];
+        assert_eq!(differences(&falling, 8), Ok((vec![7, 5, 3, 1, 2, 3, 4, 5], 1)));
+        assert_eq!(differences(&[8, 1, 1, 1], 1), Ok((vec![-1], 0)));
+        assert_eq!(differences(&[8, 1, 0, 0], 0), Ok((vec![], 0)));
+        assert_eq!(differences(&falling, 7), Err("a page has not as many numbers as rows"));
+        assert_eq!(differences(&falling[..7], 8), Err(SHORT));
+        assert_eq!(differences(&[8, 1, 8, 14, 3, 65], 8), Err(SHORT));
+        assert_eq!(differences(&[8, 0, 8, 14], 8), Err(ODD));
+        assert_eq!(differences(&[0, 1, 8, 14], 8), Err(ODD));
+        assert_eq!(differences(&[12, 1, 8, 14], 8), Err(ODD));
     }
 }

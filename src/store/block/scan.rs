@@ -224,8 +224,8 @@ impl<'b> Scan<'b> {
     }
 
     fn readers(&mut self) -> impl Iterator<Item = (Column, &mut dyn Fill)> {
-        fn any<B: Buffer>(column: Column, reader: &mut Reader<B>) -> Option<(Column, &mut dyn Fill)> {
-            Some((column, reader as &mut dyn Fill))
+        fn any<B: Buffer>(column: Column, reader: &mut Reader<B>) -> (Column, &mut dyn Fill) {
+            (column, reader)
         }
         let always = [
             any(Column::TraceId, &mut self.trace_ids),
@@ -237,11 +237,11 @@ impl<'b> Scan<'b> {
             any(Column::StartTime, &mut self.starts),
             any(Column::EndTime, &mut self.ends),
             any(Column::Flags, &mut self.flags),
-            self.statuses.as_mut().and_then(|reader| any(Column::HttpStatus, reader)),
         ];
+        let statuses = self.statuses.as_mut().map(|reader| any(Column::HttpStatus, reader));
         let texts = Column::all().zip(&mut self.texts);
-        let texts = texts.filter_map(|(column, reader)| any(column, reader.as_deref_mut()?));
-        always.into_iter().flatten().chain(texts)
+        let texts = texts.filter_map(|(column, reader)| Some(any(column, reader.as_deref_mut()?)));
+        always.into_iter().chain(statuses).chain(texts)
     }
 
     /// Trace of a row.

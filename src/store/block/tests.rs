@@ -36,7 +36,8 @@ fn ids() -> impl Strategy<Value = (u128, u64, Option<u64>, bool)> {
 fn times() -> impl Strategy<Value = (u64, i64, f64, Option<f64>)> {
     let start =
         prop_oneof![0.0..1e4, any::<f64>().prop_filter("JSON has no others", |start| start.is_finite())];
-    (0_u64..1000, 0_i64..10_000_000_000, start, prop::option::of(0.0..1e4))
+    let sequence = prop_oneof![0_u64..1000, 0..i64::MAX.cast_unsigned()];
+    (sequence, 0_i64..10_000_000_000, start, prop::option::of(0.0..1e4))
 }
 
 prop_compose! {
@@ -85,7 +86,7 @@ fn rows() -> Vec<Kept> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn property_what_is_written_is_read(rows in prop::collection::vec(any_kept(), 1..60)) {
@@ -169,7 +170,7 @@ fn a_file_that_is_no_block_of_ours_is_damaged() {
     damaged(b"");
     damaged(&[0; 100]);
     damaged(b"PAR1\0\0\0\0PAR1");
-    write(&path, &rows()).unwrap();
+    write(&path, rows()).unwrap();
     let whole = fs::read(&path).unwrap();
     for length in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
         damaged(&whole[..length]);
@@ -186,13 +187,13 @@ fn a_file_that_is_no_block_of_ours_is_damaged() {
 /// Whatever byte is changed: it is noticed, or it did not matter.
 #[test]
 fn a_changed_byte_is_never_a_changed_row() {
-    let rows = rows();
-    let (folder, whole) = block(&rows);
+    let rows = &rows()[30..50];
+    let (folder, whole) = block(rows);
     let traces: Vec<_> = whole.groups.iter().map(|group| group.first).collect();
     let bytes = fs::read(whole.path()).unwrap();
     let path = folder.path().join("changed.parquet");
     let (mut noticed, mut unhurt) = (0, 0);
-    for at in (0..bytes.len()).step_by(13) {
+    for at in (0..bytes.len()).step_by(37) {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << (at % 8);
         fs::write(&path, &changed).unwrap();
@@ -211,5 +212,5 @@ fn a_changed_byte_is_never_a_changed_row() {
         // The single pages that this reads have no checksum; but it must come back.
         let _ = block.documents(&traces, |_, _| {});
     }
-    assert!(noticed > 500 && unhurt > 50, "{noticed} {unhurt}");
+    assert!(noticed > 100 && unhurt > 10, "{noticed} {unhurt}");
 }

@@ -9,7 +9,7 @@ use crate::store::kept::{Kept, Key};
 use bytes::Bytes;
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use std::borrow::Borrow;
 use std::ffi::OsString;
@@ -86,14 +86,14 @@ impl Writer {
     pub(crate) fn create(path: &Path, limits: Limits) -> Result<Self, BlockError> {
         let mut name = path.file_name().map(OsString::from).unwrap_or_default();
         name.push(PARTIAL);
-        let partial = Partial { path: path.to_owned(), partial: path.with_file_name(name), done: false };
+        let partial = Partial { path: path.to_owned(), temporary: path.with_file_name(name), done: false };
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&partial.partial)
+            .open(&partial.temporary)
             .map_err(|error| partial.io("create", error))?;
         let handle = opened.try_clone().map_err(|error| partial.io("create", error))?;
         let properties = schema::properties(limits).map_err(|error| partial.failed("create", error))?;
@@ -135,7 +135,7 @@ impl Writer {
     fn add_checksums(&mut self) -> ParquetResult<()> {
         self.file.flush()?;
         let handle = Handle::new(self.handle.try_clone()?)?;
-        for column in self.file.flushed_row_groups().last().into_iter().flat_map(|group| group.columns()) {
+        for column in self.file.flushed_row_groups().last().into_iter().flat_map(RowGroupMetaData::columns) {
             let (start, length) = column.byte_range();
             let bytes = handle.read(start, usize::try_from(length)?)?;
             // Writing to a String does not fail.
@@ -162,7 +162,7 @@ impl Writer {
 /// A file without its name yet.
 struct Partial {
     path: PathBuf,
-    partial: PathBuf,
+    temporary: PathBuf,
     done: bool,
 }
 
@@ -183,7 +183,7 @@ impl Partial {
     }
 
     fn publish(&mut self) -> Result<(), BlockError> {
-        fs::rename(&self.partial, &self.path).map_err(|error| self.io("name", error))?;
+        fs::rename(&self.temporary, &self.path).map_err(|error| self.io("name", error))?;
         self.done = true;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = File::open(folder.unwrap_or(Path::new(".")));
@@ -195,7 +195,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if !self.done {
             // Nobody could do anything about it; rubbish is swept at the next start.
-            let _ = fs::remove_file(&self.partial);
+            let _ = fs::remove_file(&self.temporary);
         }
     }
 }

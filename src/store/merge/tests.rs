@@ -45,7 +45,7 @@ fn any_parts() -> impl Strategy<Value = Vec<Vec<Kept>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn property_a_fold_shows_what_a_list_of_rows_would(parts in any_parts()) {
