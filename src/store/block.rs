@@ -16,12 +16,14 @@ pub(crate) mod tests;
 mod write;
 
 pub use write::write;
-pub(crate) use write::Writer;
+pub(crate) use write::{Limits, Writer};
 
 use super::kept::Kept;
 use crate::query::{By, TraceId, Window};
 use handle::Handle;
-use parquet::file::metadata::{ColumnChunkMask, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::{
+    ColumnChunkMask, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 use parquet::file::properties::{ReaderProperties, ReaderPropertiesPtr};
 use parquet::file::statistics::Statistics;
 use scan::{Scan, seconds};
@@ -100,7 +102,10 @@ pub struct Block {
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block").field("path", &self.path).field("summary", &self.summary).finish_non_exhaustive()
+        f.debug_struct("Block")
+            .field("path", &self.path)
+            .field("summary", &self.summary)
+            .finish_non_exhaustive()
     }
 }
 
@@ -193,7 +198,10 @@ impl Block {
     }
 
     /// The row groups that may have rows of traces in the window.
-    pub(crate) fn groups_in(&self, window: &Window) -> impl Iterator<Item = (usize, TraceId, TraceId, usize)> {
+    pub(crate) fn groups_in(
+        &self,
+        window: &Window,
+    ) -> impl Iterator<Item = (usize, TraceId, TraceId, usize)> {
         let groups = self.groups.iter().enumerate().filter(|(_, group)| group.may_be_in(window));
         groups.map(|(index, group)| (index, group.first, group.last, group.rows))
     }
@@ -213,14 +221,17 @@ impl Group {
             Statistics::Double(range) => Ok(range.min_opt().copied().zip(range.max_opt().copied())),
             _ => Err(format!("column {} has no numbers", column.name())),
         };
-        let longs = |column| match statistics(column)? {
-            Statistics::Int64(range) => range.min_opt().copied().zip(range.max_opt().copied()),
-            _ => None,
-        }
-        .ok_or_else(|| format!("column {} has no statistics", column.name()));
+        let longs = |column| {
+            match statistics(column)? {
+                Statistics::Int64(range) => range.min_opt().copied().zip(range.max_opt().copied()),
+                _ => None,
+            }
+            .ok_or_else(|| format!("column {} has no statistics", column.name()))
+        };
         let ids = statistics(Column::TraceId)?;
         let id = |bytes: Option<&[u8]>| TraceId::parse(std::str::from_utf8(bytes?).ok()?);
-        let (first, last) = id(ids.min_bytes_opt()).zip(id(ids.max_bytes_opt())).ok_or("trace ids are none")?;
+        let (first, last) =
+            id(ids.min_bytes_opt()).zip(id(ids.max_bytes_opt())).ok_or("trace ids are none")?;
         let rows = usize::try_from(group.num_rows()).ok().filter(|rows| *rows > 0);
         let rows = rows.ok_or("a row group has no rows")?;
         if first > last || group.columns().iter().any(|column| column.num_values() != group.num_rows()) {

@@ -23,8 +23,8 @@ use std::thread;
 /// twice where blocks overlap.
 const PIECES_PER_THREAD: usize = 4;
 
-/// Fewer rows than this are not worth another piece.
-const PIECE_ROWS: usize = 16 * 1024;
+/// Fewer rows than this are not worth another piece. Tests want to see several.
+const PIECE_ROWS: usize = if cfg!(test) { 16 } else { 16 * 1024 };
 
 /// What a fold gave, and what could not be read of the blocks.
 #[derive(Debug)]
@@ -113,7 +113,12 @@ struct Work<'b> {
 impl<'b> Work<'b> {
     /// Cuts the work where row groups begin, so that few are read for two pieces.
     fn pieces(&self, count: usize) -> Vec<Piece> {
-        let mut starts: Vec<_> = self.blocks.iter().flat_map(|(_, groups)| groups).map(|group| (group.first, group.rows)).collect();
+        let mut starts: Vec<_> = self
+            .blocks
+            .iter()
+            .flat_map(|(_, groups)| groups)
+            .map(|group| (group.first, group.rows))
+            .collect();
         starts.extend(self.live.chunks(PIECE_ROWS).map(|rows| (rows[0].trace_id, rows.len())));
         starts.sort_unstable();
         let rows: usize = starts.iter().map(|(_, rows)| rows).sum();
@@ -152,9 +157,8 @@ impl<'b> Work<'b> {
     }
 
     fn lanes(&self, piece: Piece) -> Vec<Lane<'b>> {
-        let inside = |group: &&Group| {
-            group.last >= piece.from && piece.until.is_none_or(|until| group.first < until)
-        };
+        let inside =
+            |group: &&Group| group.last >= piece.from && piece.until.is_none_or(|until| group.first < until);
         let blocks = self.blocks.iter().filter_map(|(block, groups)| {
             let mut groups = groups.iter().filter(inside).map(|group| group.index).peekable();
             groups.peek()?;
@@ -173,7 +177,7 @@ enum Lane<'b> {
     Live(&'b [&'b Record]),
 }
 
-impl<'b> Lane<'b> {
+impl Lane<'_> {
     fn head(&self) -> Option<TraceId> {
         match self {
             Self::Block(scan) => scan.head(),

@@ -1,6 +1,6 @@
 //! Columns in memory: what has been decoded of them and not been used yet.
 
-use super::page::{self, Place, Reason, Values};
+use super::page::{self, Number, Place, Reason, Values};
 use super::schema::{flags, kind};
 use crate::query::{Outcome, SegmentId, TraceId};
 use bytes::Bytes;
@@ -273,59 +273,46 @@ impl Buffer for Kinds {
     }
 }
 
-/// Numbers, as they stand in pages.
-pub(super) trait Number: Sized {
-    /// Reads the values of a page.
-    fn read(values: &Values, to: &mut Vec<Option<Self>>) -> Result<(), Reason>;
-}
-
-macro_rules! number {
-    ($($number:ty),*) => {$(
-        impl Number for $number {
-            fn read(values: &Values, to: &mut Vec<Option<Self>>) -> Result<(), Reason> {
-                to.reserve(values.rows());
-                values.numbers(|bytes| to.push(bytes.map(Self::from_le_bytes)))
-            }
-        }
-    )*};
-}
-number!(i32, i64, f64);
-
 /// A column of numbers.
 #[derive(Debug)]
-pub(super) struct Numbers<N>(Vec<Option<N>>);
+pub(super) struct Numbers<N> {
+    rows: Vec<Option<N>>,
+    dictionary: Vec<N>,
+}
 
 impl<N> Default for Numbers<N> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { rows: Vec::new(), dictionary: Vec::new() }
     }
 }
 
 impl<N: Copy> Numbers<N> {
     pub(super) fn get(&self, row: usize) -> Option<N> {
-        self.0.get(row).copied().flatten()
+        self.rows.get(row).copied().flatten()
     }
 }
 
 impl<N: Number> Buffer for Numbers<N> {
-    fn dictionary(&mut self, _: Page) -> Result<(), Reason> {
-        Err("numbers have a dictionary")
+    fn dictionary(&mut self, page: Page) -> Result<(), Reason> {
+        self.dictionary = page::number_dictionary(page)?;
+        Ok(())
     }
 
     fn values(&mut self, values: Values) -> Result<(), Reason> {
-        N::read(&values, &mut self.0)
+        self.rows.reserve(values.rows());
+        values.numbers(&self.dictionary, |number| self.rows.push(number))
     }
 
     fn len(&self) -> usize {
-        self.0.len()
+        self.rows.len()
     }
 
     fn discard(&mut self, rows: usize) {
-        self.0.drain(..rows.min(self.0.len()));
+        self.rows.drain(..rows.min(self.rows.len()));
     }
 
     fn truncate(&mut self, rows: usize) {
-        self.0.truncate(rows);
+        self.rows.truncate(rows);
     }
 }
 

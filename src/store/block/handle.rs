@@ -24,7 +24,9 @@ impl Handle {
     /// Exactly these bytes.
     pub(super) fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         if offset.checked_add(length as u64).is_none_or(|end| end > self.length) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {offset} reach behind the end of the file")));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {offset} reach behind the end of the file"
+            )));
         }
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, offset)?;

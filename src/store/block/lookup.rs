@@ -50,7 +50,9 @@ impl Block {
             return Ok(Vec::new());
         }
         let mut documents = Vec::with_capacity(rows.len());
-        self.texts(group, Column::Document, &rows, |document| documents.push(Bytes::copy_from_slice(document)))?;
+        self.texts(group, Column::Document, &rows, |document| {
+            documents.push(Bytes::copy_from_slice(document));
+        })?;
         let sequences = self.longs(group, Column::Sequence, &rows)?;
         let received = self.longs(group, Column::ReceivedAt, &rows)?;
         let rows = documents.into_iter().zip(sequences).zip(received);
@@ -66,12 +68,14 @@ impl Block {
     /// The rows of a trace. They stand together.
     fn rows_with(&self, group: usize, text: &str) -> Result<Range<usize>, String> {
         let index = self.metadata.page_index_for_row_group(group);
-        let Some(ColumnIndexMetaData::BYTE_ARRAY(ranges)) = index.column_index(Column::TraceId.index()) else {
+        let Some(ColumnIndexMetaData::BYTE_ARRAY(ranges)) = index.column_index(Column::TraceId.index())
+        else {
             return Err("trace ids have no page index".to_owned());
         };
         let may_hold = |page: usize| {
             let (first, last) = (ranges.min_value(page), ranges.max_value(page));
-            first.is_none_or(|first| first <= text.as_bytes()) && last.is_none_or(|last| text.as_bytes() <= last)
+            first.is_none_or(|first| first <= text.as_bytes())
+                && last.is_none_or(|last| text.as_bytes() <= last)
         };
         let pages = usize::try_from(ranges.num_pages()).unwrap_or_default();
         let Some(first) = (0..pages).find(|&page| may_hold(page)) else { return Ok(0..0) };
@@ -118,9 +122,9 @@ impl Block {
     fn longs(&self, group: usize, column: Column, rows: &Range<usize>) -> Result<Vec<i64>, String> {
         let mut longs = Vec::with_capacity(rows.len());
         self.read_rows(group, column, rows, |mut row, values| {
-            values.numbers(|bytes| {
+            values.numbers(&[], |long: Option<i64>| {
                 if rows.contains(&row) {
-                    longs.push(bytes.map(i64::from_le_bytes).unwrap_or_default());
+                    longs.push(long.unwrap_or_default());
                 }
                 row += 1;
             })

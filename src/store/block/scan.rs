@@ -14,17 +14,14 @@ use parquet::file::reader::SerializedPageReader;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Rows that are read ahead, at least.
-const BATCH_ROWS: usize = 1024;
+/// Rows that are read ahead, at least. Tests want to see traces that are longer.
+const BATCH_ROWS: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// What a query may ask for beside what is always read, and the columns it is in.
 const TEXTS: [(Columns, &[Column]); 8] = [
     (Columns::NAME, &[Column::Name, Column::Origin]),
     (Columns::ACCOUNT, &[Column::AccountId]),
-    (
-        Columns::HTTP,
-        &[Column::HttpUrl, Column::HttpMethod, Column::HttpUserAgent, Column::HttpClientIp],
-    ),
+    (Columns::HTTP, &[Column::HttpUrl, Column::HttpMethod, Column::HttpUserAgent, Column::HttpClientIp]),
     (Columns::USER, &[Column::User]),
     (Columns::RESOURCE, &[Column::AvailabilityZone, Column::InstanceId, Column::ResourceArn]),
     (Columns::ANNOTATIONS, &[Column::Annotations]),
@@ -114,7 +111,8 @@ impl<'b> Scan<'b> {
     /// These row groups, which come in order, and these columns of them.
     pub(crate) fn new(block: &'b Block, groups: impl IntoIterator<Item = usize>, columns: Columns) -> Self {
         let mut texts = [const { None }; COLUMNS];
-        for column in TEXTS.iter().filter(|(asked, _)| columns.has(*asked)).flat_map(|(_, columns)| *columns) {
+        for column in TEXTS.iter().filter(|(asked, _)| columns.has(*asked)).flat_map(|(_, columns)| *columns)
+        {
             texts[column.index()] = Some(Box::default());
         }
         Self {
@@ -162,7 +160,11 @@ impl<'b> Scan<'b> {
 
     /// The first trace that may not be whole in memory; none when all are.
     pub(crate) fn bound(&self) -> Option<TraceId> {
-        if self.group_rows_left > 0 { self.trace_ids.buffer.0[..self.rows].last().copied() } else { self.next_group() }
+        if self.group_rows_left > 0 {
+            self.trace_ids.buffer.0[..self.rows].last().copied()
+        } else {
+            self.next_group()
+        }
     }
 
     fn next_group(&self) -> Option<TraceId> {
@@ -222,8 +224,8 @@ impl<'b> Scan<'b> {
     }
 
     fn readers(&mut self) -> impl Iterator<Item = (Column, &mut dyn Fill)> {
-        fn any<B: Buffer>(column: Column, reader: &mut Reader<B>) -> Option<(Column, &mut dyn Fill)> {
-            Some((column, reader as &mut dyn Fill))
+        fn any<B: Buffer>(column: Column, reader: &mut Reader<B>) -> (Column, &mut dyn Fill) {
+            (column, reader)
         }
         let always = [
             any(Column::TraceId, &mut self.trace_ids),
@@ -235,21 +237,16 @@ impl<'b> Scan<'b> {
             any(Column::StartTime, &mut self.starts),
             any(Column::EndTime, &mut self.ends),
             any(Column::Flags, &mut self.flags),
-            self.statuses.as_mut().and_then(|reader| any(Column::HttpStatus, reader)),
         ];
+        let statuses = self.statuses.as_mut().map(|reader| any(Column::HttpStatus, reader));
         let texts = Column::all().zip(&mut self.texts);
-        let texts = texts.filter_map(|(column, reader)| any(column, reader.as_deref_mut()?));
-        always.into_iter().flatten().chain(texts)
+        let texts = texts.filter_map(|(column, reader)| Some(any(column, reader.as_deref_mut()?)));
+        always.into_iter().chain(statuses).chain(texts)
     }
 
     /// Trace of a row.
     pub(crate) fn trace_id(&self, row: usize) -> TraceId {
         self.trace_ids.buffer.0[row]
-    }
-
-    /// Traces of all rows in memory.
-    pub(crate) fn trace_ids(&self) -> &[TraceId] {
-        &self.trace_ids.buffer.0[..self.rows]
     }
 
     /// Id of a row.

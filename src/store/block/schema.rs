@@ -4,7 +4,8 @@
 //! then the version rises. Rows are sorted by `trace_id`, `id`, `sequence`. A document that came twice, or first in
 //! progress and then complete, has two rows: readers take the first complete one, as X-Ray does.
 
-use parquet::basic::{Compression, ZstdLevel};
+use super::write::Limits;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::Result;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -26,14 +27,11 @@ pub(super) const CHECKSUMS_KEY: &str = "xrayd.checksums";
 /// A page is the least that is decompressed to see one document: small where documents are fetched one by one.
 const DOCUMENT_PAGE_BYTES: usize = 64 * 1024;
 
-/// All other pages. What one cursor of a merge holds of a column grows with it.
+/// All other pages. What a scan holds of a column grows with it.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// Rows of a page. A cursor reads ahead no further than to the end of the page.
-const PAGE_ROWS: usize = 2048;
-
-/// Fetching a trace decompresses at least one page of trace ids.
-const TRACE_ID_PAGE_ROWS: usize = 1024;
+/// Values between two looks at the size of a page. The crate's default.
+const VALUES_AT_A_TIME: usize = 1024;
 
 /// A dictionary that grows larger than this saves nothing, and the rest of the column is written without one.
 const DICTIONARY_BYTES: usize = 128 * 1024;
@@ -101,37 +99,50 @@ pub(super) enum Column {
 /// Number of columns.
 pub(super) const COLUMNS: usize = 26;
 
-/// Whether a column is repeated so often that a dictionary pays.
-type Dictionary = bool;
+/// How a column is encoded. Every tool that reads Parquet reads these since 2022 or before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    /// Values repeat: a dictionary pays.
+    Dictionary,
+    /// As it is, compressed.
+    Plain,
+    /// Texts whose lengths are alike, or long. With the lengths apart, ids are digits only, and compress to half in
+    /// a third of the time.
+    Lengths,
+    /// Numbers close to each other: as differences.
+    Deltas,
+    /// Floating point with nothing to compress: reading would cost ten times as much, for three bytes of eight.
+    Raw,
+}
 
 /// Each column as Parquet defines it.
-const DEFINITIONS: [(Column, &str, Dictionary); COLUMNS] = [
-    (Column::TraceId, "required binary trace_id (utf8)", false),
-    (Column::Id, "required binary id (utf8)", false),
-    (Column::ParentId, "optional binary parent_id (utf8)", false),
-    (Column::Type, "required binary type (utf8)", true),
-    (Column::Name, "required binary name (utf8)", true),
-    (Column::Origin, "optional binary origin (utf8)", true),
-    (Column::AccountId, "optional binary account_id (utf8)", true),
-    (Column::ReceivedAt, "required int64 received_at (timestamp(micros,true))", false),
-    (Column::Sequence, "required int64 sequence", false),
-    (Column::StartTime, "required double start_time", false),
-    (Column::EndTime, "optional double end_time", false),
-    (Column::Flags, "required int32 flags", false),
-    (Column::HttpMethod, "optional binary http_method (utf8)", true),
-    (Column::HttpUrl, "optional binary http_url (utf8)", true),
-    (Column::HttpStatus, "optional int32 http_status", false),
-    (Column::HttpUserAgent, "optional binary http_user_agent (utf8)", true),
-    (Column::HttpClientIp, "optional binary http_client_ip (utf8)", true),
-    (Column::User, "optional binary user (utf8)", true),
-    (Column::AvailabilityZone, "optional binary availability_zone (utf8)", true),
-    (Column::InstanceId, "optional binary instance_id (utf8)", true),
-    (Column::ResourceArn, "optional binary resource_arn (utf8)", true),
-    (Column::Annotations, "optional binary annotations (json)", true),
-    (Column::Calls, "optional binary calls (json)", false),
-    (Column::Locals, "optional binary locals (utf8)", false),
-    (Column::Document, "required binary document (json)", false),
-    (Column::Raw, "optional binary raw", false),
+const DEFINITIONS: [(Column, &str, Coding); COLUMNS] = [
+    (Column::TraceId, "required binary trace_id (utf8)", Coding::Plain),
+    (Column::Id, "required binary id (utf8)", Coding::Lengths),
+    (Column::ParentId, "optional binary parent_id (utf8)", Coding::Lengths),
+    (Column::Type, "required binary type (utf8)", Coding::Dictionary),
+    (Column::Name, "required binary name (utf8)", Coding::Dictionary),
+    (Column::Origin, "optional binary origin (utf8)", Coding::Dictionary),
+    (Column::AccountId, "optional binary account_id (utf8)", Coding::Dictionary),
+    (Column::ReceivedAt, "required int64 received_at (timestamp(micros,true))", Coding::Deltas),
+    (Column::Sequence, "required int64 sequence", Coding::Deltas),
+    (Column::StartTime, "required double start_time", Coding::Raw),
+    (Column::EndTime, "optional double end_time", Coding::Raw),
+    (Column::Flags, "required int32 flags", Coding::Dictionary),
+    (Column::HttpMethod, "optional binary http_method (utf8)", Coding::Dictionary),
+    (Column::HttpUrl, "optional binary http_url (utf8)", Coding::Dictionary),
+    (Column::HttpStatus, "optional int32 http_status", Coding::Dictionary),
+    (Column::HttpUserAgent, "optional binary http_user_agent (utf8)", Coding::Dictionary),
+    (Column::HttpClientIp, "optional binary http_client_ip (utf8)", Coding::Dictionary),
+    (Column::User, "optional binary user (utf8)", Coding::Dictionary),
+    (Column::AvailabilityZone, "optional binary availability_zone (utf8)", Coding::Dictionary),
+    (Column::InstanceId, "optional binary instance_id (utf8)", Coding::Dictionary),
+    (Column::ResourceArn, "optional binary resource_arn (utf8)", Coding::Dictionary),
+    (Column::Annotations, "optional binary annotations (json)", Coding::Dictionary),
+    (Column::Calls, "optional binary calls (json)", Coding::Plain),
+    (Column::Locals, "optional binary locals (utf8)", Coding::Lengths),
+    (Column::Document, "required binary document (json)", Coding::Plain),
+    (Column::Raw, "optional binary raw", Coding::Plain),
 ];
 
 impl Column {
@@ -143,6 +154,11 @@ impl Column {
     /// Whether there may be nulls.
     pub(super) fn is_optional(self) -> bool {
         DEFINITIONS[self.index()].1.starts_with("optional")
+    }
+
+    /// Whether it has numbers.
+    fn is_number(self) -> bool {
+        !DEFINITIONS[self.index()].1.contains(" binary ")
     }
 
     /// Name in the file.
@@ -166,8 +182,8 @@ pub(super) fn message() -> Result<Type> {
     parse_message_type(&(text + " }"))
 }
 
-/// How each column is written. `rows` is the largest number of distinct trace ids in a row group.
-pub(super) fn properties(rows: usize) -> Result<WriterProperties> {
+/// How each column is written.
+pub(super) fn properties(limits: Limits) -> Result<WriterProperties> {
     let path = |column: Column| ColumnPath::from(column.name());
     let sorted = |column: Column| SortingColumn {
         column_idx: i32::try_from(column.index()).unwrap_or_default(),
@@ -177,19 +193,28 @@ pub(super) fn properties(rows: usize) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_data_page_size_limit(PAGE_BYTES)
-        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_row_count_limit(limits.page_rows)
+        .set_write_batch_size(limits.page_rows.min(VALUES_AT_A_TIME))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(None)
         .set_created_by(concat!("xrayd ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_sorting_columns(Some([Column::TraceId, Column::Id, Column::Sequence].map(sorted).to_vec()))
         .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned())]));
-    for (column, _, dictionary) in DEFINITIONS {
-        builder = builder.set_column_dictionary_enabled(path(column), dictionary);
+    for (column, _, coding) in DEFINITIONS {
+        builder = builder.set_column_dictionary_enabled(path(column), coding == Coding::Dictionary);
+        builder = match coding {
+            Coding::Dictionary | Coding::Plain | Coding::Raw => builder,
+            Coding::Lengths => builder.set_column_encoding(path(column), Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            Coding::Deltas => builder.set_column_encoding(path(column), Encoding::DELTA_BINARY_PACKED),
+        };
+        if column.is_number() {
+            // What is left to compress is not worth making a decompressor for each row group.
+            builder = builder.set_column_compression(path(column), Compression::UNCOMPRESSED);
+        }
     }
     // Ranges are worth their bytes only where rows that are close have values that are close.
-    for column in
-        [Column::TraceId, Column::ReceivedAt, Column::StartTime, Column::EndTime, Column::Sequence]
+    for column in [Column::TraceId, Column::ReceivedAt, Column::StartTime, Column::EndTime, Column::Sequence]
     {
         builder = builder.set_column_statistics_enabled(path(column), EnabledStatistics::Page);
     }
@@ -197,10 +222,10 @@ pub(super) fn properties(rows: usize) -> Result<WriterProperties> {
         builder = builder.set_column_statistics_enabled(path(column), EnabledStatistics::Chunk);
     }
     Ok(builder
-        .set_column_data_page_row_count_limit(path(Column::TraceId), TRACE_ID_PAGE_ROWS)
+        .set_column_data_page_row_count_limit(path(Column::TraceId), limits.page_rows.div_ceil(2))
         .set_column_data_page_size_limit(path(Column::Document), DOCUMENT_PAGE_BYTES)
         .set_column_bloom_filter_fpp(path(Column::TraceId), BLOOM_FALSE_POSITIVES)
-        .set_column_bloom_filter_max_ndv(path(Column::TraceId), rows as u64)
+        .set_column_bloom_filter_max_ndv(path(Column::TraceId), limits.group_rows as u64)
         .build())
 }
 

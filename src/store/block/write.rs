@@ -9,7 +9,7 @@ use crate::store::kept::{Kept, Key};
 use bytes::Bytes;
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use std::borrow::Borrow;
 use std::ffi::OsString;
@@ -21,16 +21,30 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A row group ends behind the trace with which it has so many rows. Fewer rows: more bytes a row, and a footer that
-/// grows; more rows: more memory for each block of a merge.
-const GROUP_ROWS: usize = 16 * 1024;
+/// How large the parts of a block become.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// A row group ends behind the trace with which it has so many rows. Fewer: more bytes a row, and a larger footer;
+    /// more: more memory for each block of a merge.
+    pub(crate) group_rows: usize,
+    /// Or so many bytes: large documents must not need more memory than small ones.
+    pub(crate) group_bytes: usize,
+    /// Rows of a page. A scan reads ahead no further than to the end of the page.
+    pub(crate) page_rows: usize,
+}
 
-/// Or so many bytes: large documents must not need more memory than small ones.
-const GROUP_BYTES: usize = 32 * 1024 * 1024;
+impl Default for Limits {
+    fn default() -> Self {
+        Self { group_rows: 16 * 1024, group_bytes: 32 * 1024 * 1024, page_rows: 2048 }
+    }
+}
 
-/// A trace that is larger than this many row groups is split all the same, so that no trace, however long, needs more
-/// memory to be written than this. Readers look at the next row group before they call a trace complete.
+/// A trace that is larger than so many row groups is split all the same: no trace, however long, needs more memory to be
+/// written than this. Readers look at the next row group before they take a trace for complete.
 const TRACE_GROUPS: usize = 4;
+
+/// Texts between two looks at the size of a page: it may be too large by so many.
+const TEXTS_AT_A_TIME: usize = 32;
 
 /// End of the name while a block is written. What has it after a crash is rubbish.
 const PARTIAL: &str = ".partial";
@@ -41,7 +55,15 @@ const PARTIAL: &str = ".partial";
 /// # Errors
 /// When rows are not sorted, or the disk refuses. No file is left then.
 pub fn write<K: Borrow<Kept>>(path: &Path, rows: impl IntoIterator<Item = K>) -> Result<Summary, BlockError> {
-    let mut writer = Writer::create(path)?;
+    write_with(path, Limits::default(), rows)
+}
+
+pub(super) fn write_with<K: Borrow<Kept>>(
+    path: &Path,
+    limits: Limits,
+    rows: impl IntoIterator<Item = K>,
+) -> Result<Summary, BlockError> {
+    let mut writer = Writer::create(path, limits)?;
     for row in rows {
         writer.push(row.borrow())?;
     }
@@ -50,6 +72,7 @@ pub fn write<K: Borrow<Kept>>(path: &Path, rows: impl IntoIterator<Item = K>) ->
 
 /// A block that is being written. Dropped before it is finished, it leaves nothing.
 pub(crate) struct Writer {
+    limits: Limits,
     partial: Partial,
     file: SerializedFileWriter<File>,
     handle: File,
@@ -60,24 +83,32 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Begins a block.
-    pub(crate) fn create(path: &Path) -> Result<Self, BlockError> {
+    pub(crate) fn create(path: &Path, limits: Limits) -> Result<Self, BlockError> {
         let mut name = path.file_name().map(OsString::from).unwrap_or_default();
         name.push(PARTIAL);
-        let partial = Partial { path: path.to_owned(), partial: path.with_file_name(name), done: false };
+        let partial = Partial { path: path.to_owned(), temporary: path.with_file_name(name), done: false };
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&partial.partial)
+            .open(&partial.temporary)
             .map_err(|error| partial.io("create", error))?;
         let handle = opened.try_clone().map_err(|error| partial.io("create", error))?;
-        let properties = schema::properties(GROUP_ROWS).map_err(|error| partial.failed("create", error))?;
+        let properties = schema::properties(limits).map_err(|error| partial.failed("create", error))?;
         let file = schema::shared_message()
             .and_then(|message| SerializedFileWriter::new(opened, message, Arc::new(properties)))
             .map_err(|error| partial.failed("create", error))?;
-        Ok(Self { partial, file, handle, staged: Staged::new(), last: None, checksums: String::new() })
+        Ok(Self {
+            limits,
+            partial,
+            file,
+            handle,
+            staged: Staged::new(),
+            last: None,
+            checksums: String::new(),
+        })
     }
 
     /// Adds a row.
@@ -87,7 +118,7 @@ impl Writer {
             return Err(BlockError::Unsorted { path: self.partial.path.clone() });
         }
         let same_trace = self.last.is_some_and(|last| last.trace_id == key.trace_id);
-        if self.staged.is_full(if same_trace { TRACE_GROUPS } else { 1 }) {
+        if self.staged.is_full(self.limits, if same_trace { TRACE_GROUPS } else { 1 }) {
             self.flush()?;
         }
         self.last = Some(key);
@@ -104,7 +135,7 @@ impl Writer {
     fn add_checksums(&mut self) -> ParquetResult<()> {
         self.file.flush()?;
         let handle = Handle::new(self.handle.try_clone()?)?;
-        for column in self.file.flushed_row_groups().last().into_iter().flat_map(|group| group.columns()) {
+        for column in self.file.flushed_row_groups().last().into_iter().flat_map(RowGroupMetaData::columns) {
             let (start, length) = column.byte_range();
             let bytes = handle.read(start, usize::try_from(length)?)?;
             // Writing to a String does not fail.
@@ -131,7 +162,7 @@ impl Writer {
 /// A file without its name yet.
 struct Partial {
     path: PathBuf,
-    partial: PathBuf,
+    temporary: PathBuf,
     done: bool,
 }
 
@@ -152,7 +183,7 @@ impl Partial {
     }
 
     fn publish(&mut self) -> Result<(), BlockError> {
-        fs::rename(&self.partial, &self.path).map_err(|error| self.io("name", error))?;
+        fs::rename(&self.temporary, &self.path).map_err(|error| self.io("name", error))?;
         self.done = true;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = File::open(folder.unwrap_or(Path::new(".")));
@@ -164,7 +195,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if !self.done {
             // Nobody could do anything about it; rubbish is swept at the next start.
-            let _ = fs::remove_file(&self.partial);
+            let _ = fs::remove_file(&self.temporary);
         }
     }
 }
@@ -179,9 +210,16 @@ struct Staged {
 /// The values of one column. Levels say which rows have one.
 enum Values {
     /// Copied into one buffer.
-    Texts { buffer: Vec<u8>, ends: Vec<usize>, levels: Vec<i16> },
+    Texts {
+        buffer: Vec<u8>,
+        ends: Vec<usize>,
+        levels: Vec<i16>,
+    },
     /// Shared with whoever gave them.
-    Documents { values: Vec<ByteArray>, levels: Vec<i16> },
+    Documents {
+        values: Vec<ByteArray>,
+        levels: Vec<i16>,
+    },
     Longs(Vec<i64>),
     Doubles(Vec<f64>, Vec<i16>),
     Ints(Vec<i32>, Vec<i16>),
@@ -210,11 +248,9 @@ impl Values {
                     ByteArray::from(text)
                 });
                 let values: Vec<_> = slices.collect();
-                writer.typed::<ByteArrayType>().write_batch(&values, Some(&take(levels)), None)
+                write_texts(writer, &values, &take(levels))
             }
-            Self::Documents { values, levels } => {
-                writer.typed::<ByteArrayType>().write_batch(&take(values), Some(&take(levels)), None)
-            }
+            Self::Documents { values, levels } => write_texts(writer, &take(values), &take(levels)),
             Self::Longs(values) => writer.typed::<Int64Type>().write_batch(&take(values), None, None),
             Self::Doubles(values, levels) => {
                 writer.typed::<DoubleType>().write_batch(&take(values), Some(&take(levels)), None)
@@ -226,13 +262,29 @@ impl Values {
     }
 }
 
+/// The crate looks at the size of a page once for all values it is given at a time.
+fn write_texts(
+    writer: &mut SerializedColumnWriter<'_>,
+    mut values: &[ByteArray],
+    levels: &[i16],
+) -> ParquetResult<usize> {
+    let writer = writer.typed::<ByteArrayType>();
+    let mut written = 0;
+    for levels in levels.chunks(TEXTS_AT_A_TIME) {
+        written += writer.write_batch(values, Some(levels), None)?;
+        let here = levels.iter().filter(|level| **level > 0).count();
+        values = values.get(here..).unwrap_or_default();
+    }
+    Ok(written)
+}
+
 impl Staged {
     fn new() -> Self {
         Self { columns: Column::all().map(Values::new).collect(), rows: 0, bytes: 0 }
     }
 
-    fn is_full(&self, groups: usize) -> bool {
-        self.rows >= GROUP_ROWS * groups || self.bytes >= GROUP_BYTES * groups
+    fn is_full(&self, limits: Limits, groups: usize) -> bool {
+        self.rows >= limits.group_rows * groups || self.bytes >= limits.group_bytes * groups
     }
 
     fn write(&mut self, file: &mut SerializedFileWriter<File>) -> ParquetResult<()> {
@@ -346,7 +398,10 @@ impl Staged {
 }
 
 /// Microseconds since 1970.
-#[expect(clippy::cast_possible_truncation, reason = "a clock that is off by more ends at the last moment there is")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a clock that is off by more ends at the last moment there is"
+)]
 fn micros(seconds: f64) -> i64 {
     (seconds * 1e6).round() as i64
 }

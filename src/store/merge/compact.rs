@@ -2,7 +2,7 @@
 
 use crate::query::SegmentId;
 use crate::store::block::scan::Scan;
-use crate::store::block::{Block, BlockError, Summary, Writer};
+use crate::store::block::{Block, BlockError, Limits, Summary, Writer};
 use crate::store::kept::Key;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,9 +17,10 @@ use std::path::Path;
 /// # Errors
 /// When an input is damaged or the disk refuses. No file is left then.
 pub fn compact(inputs: &[&Block], output: &Path) -> Result<Summary, BlockError> {
-    let mut writer = Writer::create(output)?;
+    let mut writer = Writer::create(output, Limits::default())?;
     let mut lanes: Vec<_> = inputs.iter().map(|block| Lane { scan: Scan::whole(block), at: 0 }).collect();
-    let heads = lanes.iter().enumerate().filter_map(|(index, lane)| lane.head().map(|head| Reverse((head, index))));
+    let heads =
+        lanes.iter().enumerate().filter_map(|(index, lane)| lane.head().map(|head| Reverse((head, index))));
     let mut heads: BinaryHeap<_> = heads.collect();
     let mut last = None;
     while let Some(Reverse((key, index))) = heads.pop() {
