@@ -1,8 +1,9 @@
 //! PutTraceSegments over HTTP: documents join the same pipeline as those from UDP.
 
-use super::error::ApiError;
+use super::error::{ApiError, refused};
 use super::{Api, Local};
 use crate::pipeline::{BODY_MAX_BYTES, Charge, NotTaken};
+use crate::refusal::Refusal;
 use crate::segment::InvalidDocument;
 use crate::store::PutError;
 use crate::store::ledger::Transport;
@@ -83,7 +84,7 @@ pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result
     let documents = parse(&body)?;
     if documents.is_empty() && api.local.is_some() {
         // Recorded of X-Ray.
-        return Err(ApiError::invalid("Segments can not be empty"));
+        return Ok(refused(&Refusal::invalid("Segments can not be empty")));
     }
     if let Some(forward) = &api.forward {
         let offered = documents.iter().map(AsRef::as_ref);

@@ -123,7 +123,7 @@ async fn traces_groups_and_rules_outlive_a_restart() {
     let group = daemon.answer("GetGroup", &json!({ "GroupName": "slow" })).await;
     assert_eq!(group["Group"]["FilterExpression"], "responsetime > 5");
     let rules = daemon.answer("GetSamplingRules", &json!({})).await;
-    let names: Vec<_> = rules["SamplingRuleRecords"].as_array().unwrap().iter();
+    let names = rules["SamplingRuleRecords"].as_array().unwrap().iter();
     let names: Vec<_> = names.map(|record| record["SamplingRule"]["RuleName"].clone()).collect();
     assert_eq!(names, ["all", "Default"]);
     daemon.stop_local().await;
