@@ -106,8 +106,12 @@ impl Writer {
             if round.ended {
                 break;
             }
-            let due = self.seal_due().is_some_and(|due| due <= self.shared.clock.monotonic());
-            if due || self.active.bytes() >= self.shared.settings.generation_bytes {
+            let now = self.shared.clock.monotonic();
+            let full = self.active.bytes() >= self.shared.settings.generation_bytes;
+            if full {
+                self.shared.work().last_full = Some(now);
+            }
+            if full || self.seal_due().is_some_and(|due| due <= now) {
                 self.freeze();
             }
         }
