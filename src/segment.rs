@@ -7,6 +7,7 @@ mod escape;
 mod header;
 mod identity;
 mod lenient;
+pub mod otlp;
 
 pub use document::{Document, InvalidCode, InvalidDocument, Kind, normal_trace_id, segment_id};
 pub use escape::{ESCAPED_BYTE_MAX, Escaped, append_escaped, append_escaped_portable, escaped_len_max};

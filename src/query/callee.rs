@@ -52,7 +52,7 @@ impl Clues<'_> {
         field: impl FnOnce(&'static str) -> Option<T>,
     ) -> Option<(Option<T>, Cow<'static, str>)> {
         if self.namespace == Some(AWS_NAMESPACE) {
-            return Some(self.aws_callee(field));
+            return Some(self.callee_in_cloud(field));
         }
         if self.sql {
             return Some((None, Cow::Borrowed("Database::SQL")));
@@ -60,7 +60,10 @@ impl Clues<'_> {
         (self.namespace == Some("remote")).then_some((None, Cow::Borrowed("remote")))
     }
 
-    fn aws_callee<T>(self, field: impl FnOnce(&'static str) -> Option<T>) -> (Option<T>, Cow<'static, str>) {
+    fn callee_in_cloud<T>(
+        self,
+        field: impl FnOnce(&'static str) -> Option<T>,
+    ) -> (Option<T>, Cow<'static, str>) {
         let known = AwsService::named(self.name);
         let with_operation = known.filter(|_| self.operation);
         let resource = with_operation.and_then(|service| field(service.resource_key));

@@ -22,8 +22,9 @@ impl TraceId {
         if rest[8] != b'-' {
             return None;
         }
-        let (time, unique) = (hex(&rest[..8])?, hex(&rest[9..])?);
-        Some(Self(time << 96 | unique))
+        let [time, high, low] =
+            [&rest[..8], &rest[9..17], &rest[17..]].map(|digits| hex(digits).map(u128::from));
+        Some(Self(time? << 96 | high? << 64 | low?))
     }
 }
 
@@ -33,29 +34,31 @@ impl SegmentId {
         if text.len() != 16 {
             return None;
         }
-        hex(text.as_bytes()).and_then(|id| u64::try_from(id).ok()).map(Self)
+        hex(text.as_bytes()).map(Self)
     }
 
-    /// Its 16 hex digits, in lower case.
-    pub fn digits(self) -> [char; 16] {
-        let digit = |place: usize| {
-            let value = (self.0 >> (60 - 4 * place)) & 0xf;
-            char::from_digit(u32::try_from(value).unwrap_or(0), 16).unwrap_or('0')
-        };
-        std::array::from_fn(digit)
+    /// Its 16 hex digits in ASCII, in lower case. Formatting takes several times as long, and ids are written for
+    /// every document that comes.
+    pub fn digits(self) -> [u8; 16] {
+        let digit = |byte: u8| if byte < 10 { b'0' + byte } else { b'a' - 10 + byte };
+        let bytes = self.0.to_be_bytes();
+        std::array::from_fn(|place| {
+            let byte = bytes[place / 2];
+            digit(if place % 2 == 0 { byte >> 4 } else { byte & 0xf })
+        })
     }
 }
 
-/// At most 32 digits.
-fn hex(digits: &[u8]) -> Option<u128> {
-    digits.iter().try_fold(0_u128, |number, digit| {
+/// At most 16 digits.
+fn hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |number, digit| {
         let digit = match digit {
             b'0'..=b'9' => digit - b'0',
             b'a'..=b'f' => digit - b'a' + 10,
             b'A'..=b'F' => digit - b'A' + 10,
             _ => return None,
         };
-        Some(number << 4 | u128::from(digit))
+        Some(number << 4 | u64::from(digit))
     })
 }
 
@@ -73,7 +76,8 @@ impl fmt::Display for SegmentId {
 
 impl Serialize for SegmentId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let digits = self.digits();
+        serializer.serialize_str(std::str::from_utf8(&digits).map_err(serde::ser::Error::custom)?)
     }
 }
 
@@ -95,7 +99,10 @@ mod tests {
         }
         let upper = TraceId::parse("1-581CF771-A006649127E371903A2DE979").unwrap();
         assert_eq!(upper.to_string(), "1-581cf771-a006649127e371903a2de979");
-        assert_eq!(SegmentId::parse("00DE5b6f19ff9a0a").unwrap().to_string(), "00de5b6f19ff9a0a");
+        let id = SegmentId::parse("00DE5b6f19ff9a0a").unwrap();
+        assert_eq!(id.to_string(), "00de5b6f19ff9a0a");
+        assert_eq!(&id.digits(), b"00de5b6f19ff9a0a");
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"00de5b6f19ff9a0a\"");
     }
 
     #[test]

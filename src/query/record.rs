@@ -2,9 +2,11 @@
 //!
 //! The store keeps records as columns, so that a million segments can be asked without reading their documents.
 
+mod annotations;
 mod entity;
 mod inside;
 mod part;
+mod skip;
 
 use self::entity::{Entity, text};
 use self::inside::{Inside, Texts};

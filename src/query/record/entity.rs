@@ -4,20 +4,18 @@
 //! the fields of a [`Document`](crate::segment::Document). The first is strict: whatever is unusual is an error, and
 //! the second way decides what it means.
 
+use super::annotations::{Annotations, Scalar};
 use super::part::Part;
+use super::skip::{KeyOf, Named, Skipped};
 use crate::query::row::Outcome;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Keys that serde_json itself gives a meaning when it reads any value.
-const PRIVATE_KEYS: &str = "$serde_json::private::";
-
 /// What a field holds. It is filled where it stands: moving it about costs more than reading it.
-trait Field<'a>: Default {
+pub(super) trait Field<'a>: Default {
     /// The strict way.
     fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error>;
 
@@ -27,7 +25,7 @@ trait Field<'a>: Default {
 }
 
 /// serde's way to read into something that exists.
-struct Fill<'f, T>(&'f mut T);
+pub(super) struct Fill<'f, T>(pub(super) &'f mut T);
 
 impl<'a, T: Field<'a>> DeserializeSeed<'a> for Fill<'_, T> {
     type Value = ();
@@ -76,7 +74,7 @@ macro_rules! part {
                     while let Some(key) = map.next_key_seed(KeyOf::<Key>(PhantomData))? {
                         let bit = 1_u32 << (key as u32);
                         match key {
-                            // Of a field that stands there twice, serde_json keeps the last. That is left to the
+                            // Of a field that stands there twice, `serde_json` keeps the last. That is left to the
                             // lenient way.
                             $(Key::$field if seen & bit == 0 => map.next_value_seed(Fill(&mut self.0.$field))?,)*
                             Key::Other => map.next_value::<Skipped>().map(drop)?,
@@ -322,50 +320,6 @@ impl<'a> Visitor<'a> for Fill<'_, Vec<Part<'a>>> {
     }
 }
 
-/// Keys by their names.
-trait Named {
-    fn named(key: &str) -> Self;
-}
-
-/// Reads a key. Those with a meaning of their own to serde_json are left to the lenient way.
-struct KeyOf<K>(PhantomData<K>);
-
-impl<'a, K: Named> DeserializeSeed<'a> for KeyOf<K> {
-    type Value = K;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<K, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<K: Named> Visitor<'_> for KeyOf<K> {
-    type Value = K;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<K, E> {
-        check_key(key).map(|()| K::named(key))
-    }
-}
-
-fn check_key<E: Error>(key: &str) -> Result<(), E> {
-    if key.starts_with(PRIVATE_KEYS) {
-        return Err(E::custom("a key with a meaning of its own"));
-    }
-    Ok(())
-}
-
-/// A key of which nothing is kept.
-struct AnyKey;
-
-impl Named for AnyKey {
-    fn named(_key: &str) -> Self {
-        Self
-    }
-}
-
 /// Whether a field is there at all.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Present(pub(super) bool);
@@ -398,206 +352,5 @@ impl<'a> Field<'a> for Status<'a> {
     fn of(value: Option<&'a Value>, _depth: usize) -> Self {
         let whole = value.and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
         Self(whole.and_then(|status| i32::try_from(status).ok()), PhantomData)
-    }
-}
-
-/// The value of an annotation.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Scalar<'a> {
-    Bool(bool),
-    Unsigned(u64),
-    Signed(i64),
-    Float(f64),
-    Text(Cow<'a, str>),
-    /// X-Ray takes no lists, objects or nulls for annotations.
-    None,
-}
-
-impl<'a> Deserialize<'a> for Scalar<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Scalars)
-    }
-}
-
-struct Scalars;
-
-impl<'a> Visitor<'a> for Scalars {
-    type Value = Scalar<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Unsigned(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Signed(value))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Float(value))
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'a str) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::Text(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Scalar<'a>, E> {
-        Ok(Scalar::None)
-    }
-
-    fn visit_seq<S: SeqAccess<'a>>(self, seq: S) -> Result<Scalar<'a>, S::Error> {
-        Skip.visit_seq(seq).map(|Skipped| Scalar::None)
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, map: M) -> Result<Scalar<'a>, M::Error> {
-        Skip.visit_map(map).map(|Skipped| Scalar::None)
-    }
-}
-
-impl<'a> Scalar<'a> {
-    fn of(value: &'a Value) -> Self {
-        match value {
-            Value::Bool(value) => Self::Bool(*value),
-            Value::String(value) => Self::Text(Cow::Borrowed(value)),
-            Value::Number(number) => {
-                let float = || number.as_f64().map(Self::Float);
-                let whole = number.as_u64().map(Self::Unsigned).or_else(|| number.as_i64().map(Self::Signed));
-                whole.or_else(float).unwrap_or(Self::None)
-            }
-            Value::Null | Value::Array(_) | Value::Object(_) => Self::None,
-        }
-    }
-}
-
-impl Serialize for Scalar<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Unsigned(value) => serializer.serialize_u64(*value),
-            Self::Signed(value) => serializer.serialize_i64(*value),
-            Self::Float(value) => serializer.serialize_f64(*value),
-            Self::Text(value) => serializer.serialize_str(value),
-            Self::None => serializer.serialize_unit(),
-        }
-    }
-}
-
-/// The annotations of one segment or subsegment, each key once.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Annotations<'a>(pub(super) Vec<(Cow<'a, str>, Scalar<'a>)>);
-
-impl<'a> Visitor<'a> for Fill<'_, Annotations<'a>> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or null")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let mut pairs = Vec::new();
-        while let Some((Text(key), value)) = map.next_entry()? {
-            check_key(&key)?;
-            pairs.push((key, value));
-        }
-        *self.0 = Annotations::of_pairs(pairs);
-        Ok(())
-    }
-}
-
-impl<'a> Annotations<'a> {
-    /// Of a key that stands there twice the last counts, as in serde_json's maps.
-    fn of_pairs(mut pairs: Vec<(Cow<'a, str>, Scalar<'a>)>) -> Self {
-        pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
-        pairs.dedup_by(|(later, value), (earlier, kept)| {
-            let same = later == earlier;
-            if same {
-                std::mem::swap(value, kept);
-            }
-            same
-        });
-        pairs.retain(|(_, value)| *value != Scalar::None);
-        Self(pairs)
-    }
-}
-
-impl<'a> Field<'a> for Annotations<'a> {
-    fn fill<D: Deserializer<'a>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(Fill(self))
-    }
-
-    fn of(value: Option<&'a Value>, _depth: usize) -> Self {
-        let fields = value.and_then(Value::as_object).into_iter().flatten();
-        Self::of_pairs(fields.map(|(key, value)| (Cow::Borrowed(key.as_str()), Scalar::of(value))).collect())
-    }
-}
-
-/// A value of which nothing is kept, but that must be one serde_json reads: [IgnoredAny takes numbers without end,
-/// halves of surrogate pairs, and any depth.
-struct Skipped;
-
-impl<'a> Deserialize<'a> for Skipped {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Skip)
-    }
-}
-
-struct Skip;
-
-impl<'a> Visitor<'a> for Skip {
-    type Value = Skipped;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Skipped, E> {
-        Ok(Skipped)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Skipped, E> {
-        Ok(Skipped)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Skipped, E> {
-        Ok(Skipped)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Skipped, E> {
-        Ok(Skipped)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Skipped, E> {
-        Ok(Skipped)
-    }
-
-    fn visit_unit<E>(self) -> Result<Skipped, E> {
-        Ok(Skipped)
-    }
-
-    fn visit_seq<S: SeqAccess<'a>>(self, mut seq: S) -> Result<Skipped, S::Error> {
-        while let Some(Skipped) = seq.next_element()? {}
-        Ok(Skipped)
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Skipped, M::Error> {
-        while let Some(AnyKey) = map.next_key_seed(KeyOf(PhantomData))? {
-            let Skipped = map.next_value()?;
-        }
-        Ok(Skipped)
     }
 }

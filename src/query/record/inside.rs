@@ -1,6 +1,6 @@
 //! What is found in a document at any depth.
 
-use super::entity::Scalar;
+use super::annotations::Scalar;
 use super::part::{Part, What};
 use crate::query::id::SegmentId;
 use crate::query::row::Call;
@@ -85,7 +85,7 @@ impl<'a> Inside<'a> {
         Texts {
             annotations: json_text(&ByKey(&self.annotations), self.annotations.is_empty(), &mut room),
             calls: json_text(&self.calls, self.calls.is_empty(), &mut room),
-            locals: self.locals.iter().flat_map(|id| id.digits()).collect(),
+            locals: self.locals.iter().flat_map(|id| id.digits()).map(char::from).collect(),
         }
     }
 }

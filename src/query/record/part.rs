@@ -1,7 +1,8 @@
 //! What is kept of each segment and subsegment until the whole document has been read.
 
+use super::annotations::Annotations;
 use super::cut;
-use super::entity::{Annotations, Entity, Text, text};
+use super::entity::{Entity, Text, text};
 use crate::query::callee::{AWS_NAMESPACE, Clues};
 use crate::query::id::SegmentId;
 use crate::query::row::Call;

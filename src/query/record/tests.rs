@@ -312,6 +312,10 @@ fn of_a_field_that_stands_there_twice_the_last_counts() {
         r#"{"a":2,"b":3}"#
     );
     assert_eq!(name(&[("user", "\"u\""), ("user", "null")]).user, None);
+    let request = r#"{"request":{"url":"u"}}"#;
+    assert_eq!(name(&[("http", request), ("http", r#"{"response":{"status":200}}"#)]).url, None);
+    let one = |id: u8| format!(r#"[{{"id":"{id:016}"}}]"#);
+    assert_eq!(&*name(&[("subsegments", &one(1)), ("subsegments", &one(2))]).locals, "0000000000000002");
 }
 
 #[test]
