@@ -91,36 +91,35 @@ async fn boto3_finds_everything_after_a_restart() {
     }
 }
 
-/// The commands of the README that need X-Ray on this machine, without the one that starts it.
+/// What the README tells to type for X-Ray on a laptop, without the line that starts it.
 fn commands_of_the_readme(daemon: &Daemon) -> String {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let block = readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let block = block.filter(|block| block.contains("AWS_ENDPOINT_URL_XRAY")).collect::<Vec<_>>();
-    let [block] = block[..] else { panic!("one block of the README tells how to ask, not {}", block.len()) };
-    let lines = block.lines().filter(|line| !line.starts_with("xrayd local"));
+    let section = readme.split("\n## ").find(|section| section.starts_with("X-Ray on a laptop")).unwrap();
+    let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let lines = blocks.flat_map(str::lines).filter(|line| !line.starts_with("xrayd local"));
     let typed = lines.collect::<Vec<_>>().join("\n");
-    assert!(typed.contains("http://127.0.0.1:2000"), "{typed}");
     // The port of the README may be taken.
-    typed.replace("http://127.0.0.1:2000", &daemon.url())
+    let here = "export AWS_ENDPOINT_URL_XRAY=http://127.0.0.1:2000";
+    assert!(typed.contains(here), "{typed}");
+    typed.replace(here, &format!("export AWS_ENDPOINT_URL_XRAY={}", daemon.url()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the SDKs: see tests/clients/README.md"]
 async fn the_commands_of_the_readme_work_as_they_are_typed() {
     let daemon = Daemon::local("--store memory");
-    let typed = commands_of_the_readme(&daemon);
-    for operation in ["get-trace-summaries", "batch-get-traces", "get-service-graph"] {
-        assert!(typed.contains(operation), "{typed}");
-    }
     let mut bash = command("bash", &daemon);
-    bash.args(["-euo", "pipefail", "-c", &typed]);
+    bash.args(["-euo", "pipefail", "-c", &commands_of_the_readme(&daemon)]);
     let printed = output_of(bash).await;
     let answers = serde_json::Deserializer::from_str(&printed).into_iter::<Value>();
-    let answers: Vec<Value> =
-        answers.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}: {printed}"));
-    let [traces, graph] = &answers[..] else { panic!("not two answers: {printed}") };
-    let document = traces["Traces"][0]["Segments"][0]["Document"].as_str();
-    let document: Value = serde_json::from_str(document.unwrap_or_else(|| panic!("{traces}"))).unwrap();
+    let answers: Result<Vec<Value>, _> = answers.collect();
+    let answers = answers.unwrap_or_else(|error| panic!("{error}: {printed}"));
+    let [summaries, traces, graph] = &answers[..] else { panic!("not three answers: {printed}") };
+    let summaries = summaries["TraceSummaries"].as_array().unwrap();
+    assert_eq!((summaries.len(), &summaries[0]["Http"]["HttpStatus"]), (1, &json!(200)), "{printed}");
+    let trace = &traces["Traces"][0];
+    assert_eq!(trace["Id"], summaries[0]["Id"]);
+    let document: Value = serde_json::from_str(trace["Segments"][0]["Document"].as_str().unwrap()).unwrap();
     assert_eq!(document["name"], "hello");
     let services: Vec<_> = graph["Services"].as_array().unwrap().iter().map(|node| &node["Name"]).collect();
     assert!(services.contains(&&json!("hello")), "{graph}");

@@ -154,7 +154,8 @@ MORE = [
     ('edge("dst", "src")', "", ""),
     # Causes.
     ('rootcause.fault.service { inferred and name = traces and type = "remote" }', "slow-call", ""),
-    ("rootcause.error.service { inferred }", "throttled-call", ""),
+    # The root of `pair` is not marked: its cause begins at the service of the call that is.
+    ("rootcause.error.service { inferred }", "pair throttled-call", ""),
     ('rootcause.fault.exception { name = "Timeout" }', "weather", ""),
     ('rootcause.json = #[{"Services": [{"Name": "never-made"}]}]', "", ""),
     # Groups.
