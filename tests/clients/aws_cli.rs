@@ -111,7 +111,9 @@ async fn the_commands_of_the_readme_work_as_they_are_typed() {
     let mut bash = command("bash", &daemon);
     bash.args(["-euo", "pipefail", "-c", &commands_of_the_readme(&daemon)]);
     let printed = output_of(bash).await;
-    let answers = serde_json::Deserializer::from_str(&printed).into_iter::<Value>();
+    // What `xrayd send` says, and then the answers.
+    let answers = printed.strip_prefix("1 sent\n").unwrap_or_else(|| panic!("{printed}"));
+    let answers = serde_json::Deserializer::from_str(answers).into_iter::<Value>();
     let answers: Result<Vec<Value>, _> = answers.collect();
     let answers = answers.unwrap_or_else(|error| panic!("{error}: {printed}"));
     let [summaries, traces, graph] = &answers[..] else { panic!("not three answers: {printed}") };

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "what the tests share serves other test programs too")]
 #![allow(unreachable_pub, reason = "modules of one test program; `pub` says what other modules use")]
 
+mod aws_sdk;
 mod aws_setup;
 mod command_line;
 mod crash;
