@@ -222,6 +222,7 @@ mod tests {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "rows are easier to read without a borrow")]
     fn check(candidates: &[Candidate], expected: Option<Range<usize>>) {
         assert_eq!(choose(candidates, limits()), expected);
     }
