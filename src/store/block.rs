@@ -40,6 +40,10 @@ use std::sync::Arc;
 /// query is not read. X-Ray itself puts an end to traces that go on for long.
 pub const TRACE_SECONDS_MAX: f64 = 3600.0;
 
+/// Rows of a row group that are believed: many times what is written. What a damaged footer says beyond it is not worth
+/// the memory.
+const GROUP_ROWS_MAX: usize = 1 << 20;
+
 /// What a block holds. All of it can be had from the file again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
@@ -232,8 +236,8 @@ impl Group {
         let id = |bytes: Option<&[u8]>| TraceId::parse(std::str::from_utf8(bytes?).ok()?);
         let (first, last) =
             id(ids.min_bytes_opt()).zip(id(ids.max_bytes_opt())).ok_or("trace ids are none")?;
-        let rows = usize::try_from(group.num_rows()).ok().filter(|rows| *rows > 0);
-        let rows = rows.ok_or("a row group has no rows")?;
+        let rows = usize::try_from(group.num_rows()).ok().filter(|rows| (1..=GROUP_ROWS_MAX).contains(rows));
+        let rows = rows.ok_or("a row group has no rows, or too many")?;
         if first > last || group.columns().iter().any(|column| column.num_values() != group.num_rows()) {
             return Err("a row group does not fit together".to_owned());
         }
