@@ -2,7 +2,7 @@
 # Installs and builds the client programs of this directory. Nothing is written outside the given cache directory,
 # except by the package managers to their own caches.
 #
-#   setup.sh CACHE_DIRECTORY [python|node|go|java|adot|aws|moto]...      default: all of them
+#   setup.sh CACHE_DIRECTORY [python|node|go|java|adot|otel-js|aws|moto]...      default: all of them
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,11 +10,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 say() { echo "setup.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-[ $# -ge 1 ] || die "usage: setup.sh CACHE_DIRECTORY [python|node|go|java|adot|aws|moto]..."
+[ $# -ge 1 ] || die "usage: setup.sh CACHE_DIRECTORY [python|node|go|java|adot|otel-js|aws|moto]..."
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- python node go java adot aws moto
+[ $# -gt 0 ] || set -- python node go java adot otel-js aws moto
 
 # Every missing tool is named at once, before anything is built.
 missing=0
@@ -31,10 +31,10 @@ need() {
 for client in "$@"; do
     case $client in
         python | adot | aws | moto) need "$client" python3 ;;
-        node) need "$client" node npm ;;
+        node | otel-js) need "$client" node npm ;;
         go) need "$client" go ;;
         java) need "$client" java javac mvn ;;
-        *) die "unknown client '$client': choose from python node go java adot aws moto" ;;
+        *) die "unknown client '$client': choose from python node go java adot otel-js aws moto" ;;
     esac
 done
 [ $missing -eq 0 ] || exit 1
@@ -50,7 +50,7 @@ inputs_of() {
     cat "$here/setup.sh"
     case $1 in
         python | adot | aws | moto) python3 --version; cat "$here/$1/requirements.txt" ;;
-        node) node --version; cat "$here/node/package-lock.json" "$here/node/client.js" ;;
+        node | otel-js) node --version; cat "$here/$1/package-lock.json" "$here/$1/client.js" ;;
         go) go version; cat "$here/go/go.mod" "$here/go/go.sum" "$here/go/main.go" ;;
         java) java -version 2>&1; cat "$here/java/pom.xml"; find "$here/java/src" -name '*.java' -exec cat {} + ;;
     esac
@@ -63,8 +63,8 @@ make_venv() {
 
 make_node() {
     # Beside its node_modules, because that is where node looks for them.
-    cp "$here/node/package.json" "$here/node/package-lock.json" "$here/node/client.js" "$cache/node/"
-    (cd "$cache/node" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
+    cp "$here/$1/package.json" "$here/$1/package-lock.json" "$here/$1/client.js" "$cache/$1/"
+    (cd "$cache/$1" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
 }
 
 make_go() {
@@ -87,6 +87,7 @@ for client in "$@"; do
     mkdir "$cache/$client"
     case $client in
         python | adot | aws | moto) make_venv "$client" ;;
+        node | otel-js) make_node "$client" ;;
         *) "make_$client" ;;
     esac
     echo "$wanted" >"$stamp"

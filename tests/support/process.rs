@@ -112,6 +112,10 @@ impl Metrics {
     pub fn balances(&self) -> bool {
         let of = |name: &str| self.sum(&format!("xrayd_documents_{name}"));
         of("received_total") + of("recovered_total")
-            == of("sent_total") + of("refused_total") + of("dropped_total") + of("waiting")
+            == of("sent_total")
+                + of("stored_total")
+                + of("refused_total")
+                + of("dropped_total")
+                + of("waiting")
     }
 }

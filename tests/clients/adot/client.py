@@ -129,7 +129,8 @@ def emit(count):
     provider, tracer = build(lambda resource, endpoint: ALWAYS_ON)
     for number in range(count):
         with request_span(tracer) as span:
-            span.set_attribute("number", number)
+            # As in AWS: only what is listed here is an annotation, the rest is metadata.
+            span.set_attributes({"number": number, "aws.xray.annotations": ["number"]})
             shape(number)(tracer, span)
         provider.force_flush()  # one trace at a time: no datagram holds spans of two
     provider.shutdown()
