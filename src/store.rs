@@ -7,7 +7,7 @@
 //!
 //! Documents are read when they are written, and can be queried from then on. A generation of the head becomes a block
 //! when it is large or old enough, on a thread of its own; small blocks become large ones on another. All documents are
-//! somewhere in one [`view`], each exactly once, and readers take that as a whole.
+//! somewhere in one `view`, each exactly once, and readers take that as a whole.
 //!
 //! Of a generation the sequences have no gap to speak of, its documents were all received on one day, and generations are
 //! sealed in their order: so the names of files are enough to know what of the log is in blocks already, and which block

@@ -149,6 +149,10 @@ impl Folder {
         Block::open(&self.block_path(name))
     }
 
+    pub(super) fn has_block(&self, name: BlockName) -> bool {
+        self.block_path(name).exists()
+    }
+
     pub(super) fn read_log(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.log_path(name))
     }

@@ -49,11 +49,13 @@ pub enum RefusedReason {
     Invalid(InvalidCode),
     /// It claims to be OTLP, and cannot be read as that.
     Otlp,
+    /// Spans of OTLP that the sender's sampler decided against. They are sent to be counted, and belong to no trace.
+    Unsampled,
 }
 
 impl RefusedReason {
     /// Every variant, in the order they are counted in.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Datagram(DatagramError::ALL[0]),
         Self::Datagram(DatagramError::ALL[1]),
         Self::Datagram(DatagramError::ALL[2]),
@@ -72,6 +74,7 @@ impl RefusedReason {
         Self::Invalid(InvalidCode::MissingParentId),
         Self::Invalid(InvalidCode::InvalidParentId),
         Self::Otlp,
+        Self::Unsampled,
     ];
 
     /// The metric label. X-Ray's own codes are written as X-Ray writes them.
@@ -93,6 +96,7 @@ impl RefusedReason {
                 InvalidCode::InvalidParentId => "InvalidParentId",
             },
             Self::Otlp => "otlp",
+            Self::Unsampled => "unsampled",
         }
     }
 }
@@ -217,7 +221,11 @@ impl Display for Transport {
 pub(super) struct Refusals(VecDeque<Refused>);
 
 impl Refusals {
+    /// What was not sampled is as it should be, and nothing anybody has to look into.
     pub(super) fn add(&mut self, mut refused: Refused) {
+        if refused.reason == RefusedReason::Unsampled {
+            return;
+        }
         refused.id = refused.id.filter(|id| is_plausible(id));
         refused.trace_id = refused.trace_id.filter(|id| is_plausible(id));
         if self.0.len() == REFUSALS {

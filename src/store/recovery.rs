@@ -2,7 +2,8 @@
 
 use super::block::BlockError;
 use super::day::Day;
-use super::folder::{Folder, Found};
+use super::event::chain;
+use super::folder::{Disk, Folder, Found};
 use super::head::Generation;
 use super::judge::judge;
 use super::ledger::RefusedReason;
@@ -29,7 +30,9 @@ pub(super) struct Recovered {
 pub(super) fn recover(folder: &Folder, listener: &Listener) -> io::Result<Recovered> {
     let found = folder.look()?;
     let blocks = open_blocks(folder, &found, listener)?;
-    let sealed_until = blocks.iter().map(|part| part.name.last).max().unwrap_or_default();
+    // Of one that was set aside the log may still have what was in it.
+    let there = found.blocks.iter().filter(|name| folder.has_block(**name));
+    let sealed_until = there.map(|name| name.last).max().unwrap_or_default();
     let mut logs = Logs {
         sealed_until,
         last: found.highest_named.max(sealed_until),
@@ -53,12 +56,12 @@ fn open_blocks(folder: &Folder, found: &Found, listener: &Listener) -> io::Resul
     for &name in &found.blocks {
         match folder.open_block(name) {
             Ok(block) => parts.push(Arc::new(Part { name, block })),
-            Err(BlockError::Io { source, .. }) => return Err(source),
             Err(error) => {
-                let set_aside = super::folder::Disk::set_block_aside(folder, name).ok();
-                let event =
-                    Event::BlockDamaged { file: name.to_string(), reason: error.to_string(), set_aside };
-                (listener.0)(&event);
+                // What the disk does not give today it may give tomorrow; the others answer until then.
+                let is_there = matches!(error, BlockError::Io { .. });
+                let set_aside = if is_there { None } else { folder.set_block_aside(name).ok() };
+                let reason = chain(&error);
+                (listener.0)(&Event::BlockDamaged { file: name.to_string(), reason, set_aside });
             }
         }
     }
@@ -66,7 +69,7 @@ fn open_blocks(folder: &Folder, found: &Found, listener: &Listener) -> io::Resul
     let (replaced, mut kept): (Vec<_>, Vec<_>) = parts.iter().cloned().partition(replaced);
     for part in replaced {
         // The end of an earlier run came between a compaction and this.
-        super::folder::Disk::remove_block(folder, part.name)?;
+        folder.remove_block(part.name)?;
     }
     kept.sort_unstable_by_key(|part| part.name);
     Ok(kept)
@@ -101,7 +104,7 @@ impl Logs {
             (listener.0)(&Event::LogDamaged { file: name.to_owned(), skipped_bytes, torn_bytes });
         }
         match generation {
-            None => super::folder::Disk::remove_log(folder, name),
+            None => folder.remove_log(name),
             Some(generation) => {
                 generation.add_log_bytes(file.len());
                 generation.add_log(name.to_owned());

@@ -2,6 +2,7 @@
 
 use super::block::BlockError;
 use super::clock::Clock;
+use super::event::chain;
 use super::folder::Disk;
 use super::intake::Intake;
 use super::kept::Kept;
@@ -138,8 +139,8 @@ impl Shared {
     }
 
     /// The disk did not do what it should. Said once, until it does.
-    pub(super) fn failed(&self, doing: Doing, error: &dyn std::fmt::Display) {
-        let error = error.to_string();
+    pub(super) fn failed(&self, doing: Doing, error: &dyn std::error::Error) {
+        let error = chain(error);
         let before = self.failing().insert(doing, error.clone());
         if before.is_none() {
             self.say(&Event::DiskFailed { doing, error });

@@ -13,7 +13,8 @@ use super::kept::Kept;
 use super::ledger::{Refused, RefusedReason, Transport};
 use super::shared::{Doing, Shared};
 use super::wal::Packer;
-use crate::segment::{InvalidDocument, identify};
+use crate::segment::otlp::{self, Sampled};
+use crate::segment::{InvalidCode, InvalidDocument, identify};
 use bytes::Bytes;
 use std::io;
 use std::mem;
@@ -197,11 +198,45 @@ impl Writer {
             self.freeze();
             self.active.takes(day);
         }
+        if otlp::is_otlp(raw) {
+            return self.read_otlp(raw, received, transport);
+        }
+        self.read_document(raw, received, transport)
+    }
+
+    fn read_document(
+        &mut self,
+        raw: &Bytes,
+        received: u64,
+        transport: Transport,
+    ) -> Result<(), InvalidDocument> {
         let kept = judge(raw, self.next_sequence, received)
             .inspect_err(|error| self.refuse(raw, RefusedReason::Invalid(error.code), received, transport))?;
         self.next_sequence += 1;
         self.pending.documents.push(Waiting { kept, received, transport });
         Ok(())
+    }
+
+    /// Spans become documents of their own, which is what the log has of them.
+    fn read_otlp(&mut self, raw: &Bytes, received: u64, transport: Transport) -> Result<(), InvalidDocument> {
+        let unsampled = otlp::kind(raw) == Ok(Sampled::No);
+        let documents = if unsampled { Ok(Vec::new()) } else { otlp::documents(raw) };
+        let documents = match documents {
+            Ok(documents) if !documents.is_empty() => documents,
+            // Nothing is wrong with these.
+            Ok(_) => {
+                self.refuse(raw, RefusedReason::Unsampled, received, transport);
+                return Ok(());
+            }
+            Err(_) => {
+                self.refuse(raw, RefusedReason::Otlp, received, transport);
+                return Err(InvalidDocument { id: None, code: InvalidCode::ParseError });
+            }
+        };
+        // One of them has been counted.
+        self.pending.done.more.push((transport, documents.len() as u64 - 1));
+        let read = |document: String| self.read_document(&document.into(), received, transport);
+        documents.into_iter().map(read).fold(Ok(()), Result::and)
     }
 
     fn refuse(&mut self, raw: &[u8], reason: RefusedReason, at_micros: u64, transport: Transport) {

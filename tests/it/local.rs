@@ -12,7 +12,8 @@ fn now() -> f64 {
 /// A trace id of now, and the segment that is the trace.
 fn segment(number: u32, changes: &Value) -> (String, Value) {
     let start = now() - 1.0;
-    let trace = format!("1-{:08x}-{number:024x}", start as u64);
+    let trace =
+        format!("1-{:08x}-{number:024x}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
     let mut segment = json!({ "name": "api", "id": format!("{number:016x}"), "trace_id": trace,
         "start_time": start, "end_time": start + 0.25 });
     for (key, value) in changes.as_object().unwrap() {

@@ -7,6 +7,7 @@ use crate::store::ledger::{DropReason, RefusedReason, Transport};
 use crate::store::{
     Event, Listener, OpenError, Place, PutError, Settings, Stopped, Store, SystemClock, compaction,
 };
+use base64::prelude::{BASE64_STANDARD, Engine};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,18 +59,45 @@ fn a_document_that_is_not_quite_json_is_kept_both_as_it_is_and_repaired() {
     let (folder, world) = (tempdir().unwrap(), World::new());
     let store = world.open(settings(folder.path()));
     let odd = document_with(1, 1, r#","metadata":{"x":NaN}"#);
-    for reopen in [false, true] {
-        if !reopen {
+    for sealed in [false, true] {
+        if sealed {
+            seal(&store);
+        } else {
             offer(&store, std::slice::from_ref(&odd));
             flush(&store);
-        } else {
-            seal(&store);
         }
-        assert_eq!(texts(&store), [odd.as_slice()], "{reopen}");
+        assert_eq!(texts(&store), [odd.as_slice()], "{sealed}");
         let stored = store.documents(&[trace_id(1)]).unwrap().remove(0).remove(0);
         let read: serde_json::Value = serde_json::from_slice(&stored.document).unwrap();
         assert_eq!(read["metadata"]["x"], serde_json::Value::Null);
     }
+}
+
+#[test]
+fn spans_become_documents_and_those_that_were_not_sampled_are_counted() {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures/otel-python");
+    let capture = |name: &str| std::fs::read(captures.join(name)).unwrap();
+    let body = |name: &str| capture(name).splitn(2, |&byte| byte == b'\n').nth(1).unwrap().to_vec();
+    let bytes = |name: &str| BASE64_STANDARD.decode(&body(name)[3..]).unwrap();
+    // Two messages behind each other are one with the spans of both.
+    let both = [bytes("001-otlp-T1S.dgram"), bytes("002-otlp-T1S.dgram")].concat();
+    let sampled = format!("T1S{}", BASE64_STANDARD.encode(both)).into_bytes();
+    let spans = crate::segment::otlp::documents(&sampled).unwrap();
+    assert_eq!(spans.len(), 2);
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    let datagrams = [datagram(&sampled), capture("003-otlp-T1U.dgram"), datagram(b"T1SAAAA")];
+    store.offer_datagrams(datagrams.iter().map(Vec::as_slice), |_| {});
+    flush(&store);
+    assert_eq!(texts(&store), spans.iter().map(String::as_bytes).collect::<Vec<_>>());
+    let ledger = store.ledger();
+    assert_eq!((ledger.stored, ledger.received_total()), (spans.len() as u64, spans.len() as u64 + 2));
+    let reasons: Vec<_> = ledger.refused_by().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(reasons, [(RefusedReason::Otlp, 1), (RefusedReason::Unsampled, 1)]);
+    assert!(ledger.balances());
+    assert_eq!(store.refusals().len(), 1);
+    let parse_error = InvalidDocument { id: None, code: InvalidCode::ParseError };
+    assert_eq!(put(&store, &[b"T1SAAAA".to_vec(), sampled]), Ok(vec![Err(parse_error), Ok(())]));
 }
 
 #[test]

@@ -123,5 +123,6 @@ fn datagrams_are_stored_soon_by_themselves() {
     offer(&store, &[document(1, 1)]);
     let kept = tail.blocking_recv().unwrap();
     assert_eq!(kept.record.trace_id, trace_id(1));
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    // A busy machine needs more than the 50 ms it takes.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }

@@ -1,6 +1,6 @@
 //! A store with a clock that is moved by hand, and what is to be known of it.
 
-use crate::query::{By, Columns, Source, TraceId, Window};
+use crate::query::{By, Columns, Source, Stored, TraceId, Window};
 use crate::store::clock::Clock;
 use crate::store::folder::{Disk, Folder};
 use crate::store::{Event, Judged, Listener, Place, PutError, Settings, Store, ledger::Transport};
@@ -131,39 +131,60 @@ pub(super) type FoundDocument = (u64, u64, Vec<u8>);
 /// others, or one of them shows a document twice.
 #[track_caller]
 pub(super) fn everything(store: &Store) -> Vec<FoundDocument> {
-    let mut raw: BTreeMap<u64, (TraceId, FoundDocument)> = BTreeMap::new();
-    store.each_raw(&always(), |kept| {
-        let sequence = kept.record.sequence;
-        let found =
-            (sequence, crate::store::clock::micros(kept.record.received_at), kept.received().to_vec());
-        assert!(raw.insert(sequence, (kept.record.trace_id, found)).is_none(), "{sequence} is there twice");
-        std::ops::ControlFlow::Continue(())
-    });
-    let mut traces: Vec<_> = raw.values().map(|(trace, _)| *trace).collect();
-    traces.sort_unstable();
-    traces.dedup();
-    let by_trace = store.documents(&traces).unwrap();
+    let (raw, by_trace, rows, count) = read_all(store);
     let mut sequences: Vec<_> = by_trace.iter().flatten().map(|stored| stored.sequence).collect();
     sequences.sort_unstable();
     assert!(sequences.iter().eq(raw.keys()), "{sequences:?} {:?}", raw.keys());
-    let settled = rows(store);
-    let mut expected: BTreeMap<(TraceId, u64), u64> = BTreeMap::new();
+    let mut settled: BTreeMap<(TraceId, u64), u64> = BTreeMap::new();
     for (sequence, (trace, (_, _, document))) in &raw {
         let id = crate::segment::Document::parse(document).unwrap().id;
         let id = u64::from_str_radix(&id, 16).unwrap();
-        expected.entry((*trace, id)).or_insert(*sequence);
+        settled.entry((*trace, id)).or_insert(*sequence);
     }
-    assert_eq!(
-        settled,
-        expected.into_iter().map(|((trace, id), sequence)| (trace, id, sequence)).collect::<Vec<_>>()
-    );
-    assert_eq!(store.status().documents, raw.len() as u64);
+    let settled: Vec<_> = settled.into_iter().map(|((trace, id), sequence)| (trace, id, sequence)).collect();
+    assert_eq!(rows, settled);
+    assert_eq!(count, raw.len() as u64);
     raw.into_values().map(|(_, found)| found).collect()
+}
+
+type Raw = BTreeMap<u64, (TraceId, FoundDocument)>;
+
+/// A row: trace, id and sequence.
+type FoundRow = (TraceId, u64, u64);
+
+/// Reads in all ways while nothing is deleted: what is between two of them is no fault.
+#[track_caller]
+fn read_all(store: &Store) -> (Raw, Vec<Vec<Stored>>, Vec<FoundRow>, u64) {
+    loop {
+        let before = store.shared.view.get();
+        let raw = read_raw(store);
+        let mut traces: Vec<_> = raw.values().map(|(trace, _)| *trace).collect();
+        traces.sort_unstable();
+        traces.dedup();
+        let by_trace = store.documents(&traces).unwrap();
+        let (rows, count) = (rows(store), store.status().documents);
+        if Arc::ptr_eq(&before, &store.shared.view.get()) {
+            return (raw, by_trace, rows, count);
+        }
+    }
+}
+
+#[track_caller]
+fn read_raw(store: &Store) -> Raw {
+    let mut raw = Raw::new();
+    store.each_raw(&always(), |kept| {
+        let sequence = kept.record.sequence;
+        let received = crate::store::clock::micros(kept.record.received_at);
+        let found = (sequence, received, kept.received().to_vec());
+        assert!(raw.insert(sequence, (kept.record.trace_id, found)).is_none(), "{sequence} is there twice");
+        std::ops::ControlFlow::Continue(())
+    });
+    raw
 }
 
 /// Trace, id and sequence of every row a query is shown. Each trace must be shown once.
 #[track_caller]
-pub(super) fn rows(store: &Store) -> Vec<(TraceId, u64, u64)> {
+pub(super) fn rows(store: &Store) -> Vec<FoundRow> {
     let folded = store.fold(&always(), Columns::NONE, &Vec::new, &|all: &mut Vec<_>, rows| {
         all.push(rows.iter().map(|row| (row.trace_id, row.id.0, row.sequence)).collect::<Vec<_>>());
     });

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 
+from paging import TRACES
 from refusals import RULE
 from report import having, one_of
 from wire import REGION
@@ -30,9 +31,27 @@ EPOCH=$(date +%s)
 aws xray get-service-graph --start-time $(($EPOCH-600)) --end-time $EPOCH --query 'Services[*].Name'
 """
 ISO_TIME = """
-aws xray get-trace-summaries --start-time $(date -u -d @$(($(date +%s)-120)) +%Y-%m-%dT%H:%M:%SZ) \
+aws xray get-trace-summaries --start-time $(date -u -d @$(($(date +%s)-600)) +%Y-%m-%dT%H:%M:%SZ) \
   --end-time $(date -u +%Y-%m-%dT%H:%M:%SZ) --filter-expression 'annotation.typed = "RUN"' \
   --query 'length(TraceSummaries)'
+"""
+
+RETRIEVAL = """
+EPOCH=$(date +%s)
+TOKEN=$(aws xray start-trace-retrieval --trace-ids TRACE --start-time $(($EPOCH-120)) --end-time $EPOCH \
+  --query RetrievalToken --output text)
+aws xray list-retrieved-traces --retrieval-token "$TOKEN" --query 'Traces[*].Id'
+"""
+RETRIEVED_GRAPH = RETRIEVAL.replace("list-retrieved-traces", "get-retrieved-traces-graph").replace(
+    "Traces[*].Id", "Services[*].Service.Name"
+)
+TAGS = """
+ARN=$(aws xray get-group --group-name Default --query Group.GroupARN --output text)
+aws xray list-tags-for-resource --resource-arn "$ARN"
+"""
+TARGETS = """
+aws xray get-sampling-targets --sampling-statistics-documents \
+  RuleName=Default,ClientID=0123456789abcdef01234567,Timestamp=$(date +%s),RequestCount=5,SampledCount=1,BorrowCount=0
 """
 
 # Subcommands that read, with what they need; once each.
@@ -55,7 +74,14 @@ REFUSED = [
     ("get-group --group-name never-made", "InvalidRequestException", "Group not found"),
     ("get-trace-graph --trace-ids 1-00000001-ffffffffffffffffffffffff", "InvalidRequestException", "not found"),
     ("list-retrieved-traces --retrieval-token never-made", "ResourceNotFoundException", ""),
-    ("get-insight --insight-id 12345678-1234-1234-8234-123456789012", "InvalidRequestException", ""),
+    *(
+        (f"{command} --insight-id 12345678-1234-1234-8234-123456789012{more}", "InvalidRequestException", "")
+        for command, more in [
+            ("get-insight", ""),
+            ("get-insight-events", ""),
+            ("get-insight-impact-graph", " --start-time 1000 --end-time 2000"),
+        ]
+    ),
 ]
 
 
@@ -154,6 +180,11 @@ def traces(shell, report, corpus):
     shell.read(report, ISO_TIME.replace("RUN", corpus.run), lambda printed: printed == 1)
     ids = f"aws xray batch-get-traces --trace-ids {trace} --query 'Traces[0].Segments[*].Id'"
     shell.read(report, ids, one_of(["00000000c11a0001", "00000000c11a0002"], ["00000000c11a0002", "00000000c11a0001"]))
+    shell.read(report, RETRIEVAL.replace("TRACE", trace), [trace])
+    shell.read(report, RETRIEVED_GRAPH.replace("TRACE", trace), having(name))
+    # The command line reads all pages.
+    every = ISO_TIME.replace("annotation.typed", "annotation.mark").replace("RUN", f"page-{corpus.run}")
+    shell.read(report, every, lambda printed: printed >= TRACES)
     graph = f"aws xray get-trace-graph --trace-ids {trace} --query 'Services[*].Name'"
     shell.read(report, graph, having(name))
 
@@ -163,6 +194,8 @@ def account(shell, report, corpus):
     rule, group = f"cli-{corpus.run}", f"cli-{corpus.run}"
     write(shell, "rule.json", {"SamplingRule": {**RULE, "RuleName": rule}})
     for lines, expected in [
+        (TAGS, {"Tags": list}),
+        (TARGETS, {"SamplingTargetDocuments": having({"RuleName": "Default"})}),
         (
             "aws xray create-sampling-rule --cli-input-json file://rule.json",
             {"SamplingRuleRecord": {"SamplingRule": {"RuleName": rule, "FixedRate": 0.5}}},

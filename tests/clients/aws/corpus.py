@@ -36,7 +36,7 @@ def http(status, url=None, method="GET", **request):
 
 def thrown(kind, message=None):
     """A fault with an exception."""
-    exception = {"id": 99, "type": kind, "message": message}
+    exception = {"id": 99, "type": kind, "message": message, "stack": []}
     return {"fault": True, "cause": {"working_directory": "/", "exceptions": [exception]}}
 
 
@@ -198,6 +198,10 @@ def table():
             {"id": 1, "name": "finisher", "start_time": 0, "in_progress": True},
             segment(1, "finisher", 0.7),
         ],
+        "half": [
+            segment(1, "halver", 0.5),
+            {"id": 2, "parent_id": 1, "name": "other half", "start_time": 0.1, "in_progress": True},
+        ],
         "open": [{"id": 1, "name": "x", "start_time": 0, "in_progress": True}],
         "resent": [segment(1, "first", 0.2), segment(1, "second", 0.3)],
         "backwards": [segment(1, "backwards", -0.5)],
@@ -218,6 +222,7 @@ class Corpus:
 
     def __init__(self):
         self.run = f"{random.getrandbits(40):010x}"
+        self.put_at = None
         self.base = int(time.time()) - START_BEFORE_SECONDS
         self.documents, self.ids, self.starts = {}, {}, {}
         traces = table()

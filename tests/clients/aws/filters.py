@@ -10,7 +10,7 @@ ROOT_ERRORS = "lambda missing throttled-call"
 NOT_OK = f"{ROOT_FAULTS} {ROOT_ERRORS} throttled"
 ROOT_OK = (
     "plain late slow proxied slow-local slow-dynamo slow-table shop shop-ok stray random typed untyped pair sqs sql"
-    " kinds placed split w3c upper nan finished resent backwards unanswered"
+    " kinds placed split w3c upper nan finished resent backwards unanswered half"
 )
 # Without an ended root: whether these are ok, or how long they took, is not recorded.
 ROOTLESS = "orphan orphan-part open"
@@ -154,8 +154,8 @@ MORE = [
     ('edge("dst", "src")', "", ""),
     # Causes.
     ('rootcause.fault.service { inferred and name = traces and type = "remote" }', "slow-call", ""),
-    # The root of `pair` is not marked: its cause begins at the service of the call that is.
-    ("rootcause.error.service { inferred }", "pair throttled-call", ""),
+    ("rootcause.error.service { inferred }", "throttled-call pair", ""),
+    ("rootcause.fault.service { inferred }", "slow-call pair", ""),
     ('rootcause.fault.exception { name = "Timeout" }', "weather", ""),
     ('rootcause.json = #[{"Services": [{"Name": "never-made"}]}]', "", ""),
     # Groups.

@@ -96,6 +96,7 @@ def run(xray, report, corpus):
         answer = xray.call("GetTraceGraph", TraceIds=[corpus.ids[name]])
         drawn(report, f"GetTraceGraph of {name}", answer.get("Services") or [], nodes, edges)
     alias(xray, report, corpus)
+    extras(xray, report, corpus)
     asked = {**corpus.window(), "GroupName": f"graph-{corpus.run}"}
     services = xray.every("GetServiceGraph", "Services", **asked)
     drawn(report, "GetServiceGraph of a group", services, SERVICES, EDGES)
@@ -103,6 +104,9 @@ def run(xray, report, corpus):
     answer = xray.call("GetServiceGraph", **asked)
     expected = {"StartTime": present, "EndTime": present, "ContainsOldGroupVersions": one_of(True, False)}
     report.expect("GetServiceGraph of a group", expected, answer)
+    arn = (xray.call("GetGroup", GroupName=asked["GroupName"]).get("Group") or {}).get("GroupARN") or "arn"
+    by_arn = xray.every("GetServiceGraph", "Services", **corpus.window(), GroupARN=arn)
+    report.expect("GetServiceGraph by ARN", sorted(map(str, SERVICES)), sorted(str(node_of(one)) for one in by_arn))
     everything = xray.every("GetServiceGraph", "Services", **corpus.window())
     expected = having(*({"Name": name, "Type": kind} for name, kind in SERVICES))
     report.expect("GetServiceGraph without a group: services", expected, everything)
@@ -147,6 +151,25 @@ def states(report, services):
         report.expect(f"GetServiceGraph: State of {node}", state, by_node.get(node))
 
 
+def extras(xray, report, corpus):
+    """What is not counted, and members that only AWS's recorded answers show."""
+    answer = xray.call("GetTraceGraph", TraceIds=[corpus.ids["open"]])
+    report.expect("GetTraceGraph of a trace whose root has not ended", {"Services": []}, answer)
+    answer = xray.plain("GetTraceGraph", {"TraceIds": [corpus.ids["throttled-call"]]})
+    services = {node_of(service): service for service in answer.get("Services") or []}
+    expected = {"Region": "us-east-1", "HostedIn": None, "KeyAttributes": None, "StartTime": None, "EndTime": None}
+    report.expect("GetTraceGraph: a table", expected, services.get(ORDERS))
+    expected = {"Region": None, "DurationHistogram": None, "ResponseTimeHistogram": None, "SummaryStatistics": None}
+    report.expect("GetTraceGraph: a client", expected, services.get(client(WRITER)))
+    answer = xray.plain("GetServiceGraph", {**corpus.window(), "GroupName": f"graph-{corpus.run}"})
+    for service in answer.get("Services") or []:
+        what = f"GetServiceGraph: {node_of(service)}"
+        report.expect(what, {"Region": None, "HostedIn": {}, "KeyAttributes": {}}, service)
+        times = {"StartTime": service.get("StartTime"), "EndTime": service.get("EndTime")}
+        for edge in service.get("Edges") or []:
+            report.expect(f"{what}: an edge has the times of where it starts", times, edge)
+
+
 def alias(xray, report, corpus):
     """A call by another name than that of the service which answered it."""
     services = xray.call("GetTraceGraph", TraceIds=[corpus.ids["weather"]]).get("Services") or []
@@ -184,6 +207,10 @@ def series(xray, report, corpus, asked):
         times = [entry["Timestamp"].timestamp() for entry in entries]
         report.expect(f"{what}: newest first", sorted(times, reverse=True), times)
         report.expect(f"{what}: whole periods", [], [time for time in times if time % period])
+        # By when the segments came, not by when they were; the label is the end of the period.
+        early = [entry["Timestamp"] for entry in entries if entry.get(member) and entry[member]["TotalCount"]]
+        early = [time for time in early if time.timestamp() < corpus.put_at - 1]
+        report.expect(f"{what}: nothing is counted before it came", [], early)
     same = {**asked, "EndTime": asked["StartTime"]}
     answer = xray.call("GetTimeSeriesServiceStatistics", **same)
     expected = {"TimeSeriesServiceStatistics": []}

@@ -102,6 +102,9 @@ def tags(xray, report, arn):
     xray.refused("TagResource", many, INVALID, text)
     text = "Caller is an end user and not allowed to mutate system tags"
     xray.refused("TagResource", {"ResourceARN": arn, "Tags": [tag("aws:mine")]}, INVALID, text)
+    # That it is AWS's own failure is recorded, too.
+    twice = {"ResourceARN": arn, "Tags": [tag("same"), tag("same")]}
+    xray.refused("TagResource", twice, "InternalFailure", None)
     listed("after refused tagging", tag("owner"))
     xray.call("TagResource", ResourceARN=arn, Tags=many["Tags"][1:])
     listed("when full", tag("owner"), *many["Tags"][1:])

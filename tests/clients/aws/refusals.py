@@ -271,9 +271,30 @@ REFUSALS = [
 ]
 
 
+def wrong_types(xray, operation):
+    """A value of another type is told before anything else, whichever member has it."""
+    members = xray.model.operation_model(operation).input_shape.members
+    for name, shape in members.items():
+        value = "x" if shape.type_name in ("structure", "list", "map") else {}
+        xray.refused(operation, {name: value}, SERIALIZATION, None)
+
+
+def missing_members(xray, operation):
+    """All that are missing are told."""
+    required = xray.model.operation_model(operation).input_shape.required_members
+    if required:
+        texts = [null(name[0].lower() + name[1:]).split(": ", 1)[1] for name in required]
+        everyone = "".join(f"(?=.*{re.escape(text)})" for text in texts)
+        text = re.compile(rf"{everyone}{len(required)} validation errors? detected: .*")
+        xray.refused(operation, {}, VALIDATION, text)
+
+
 def run(xray, report):
     for operation, body, code, message, *more in REFUSALS:
         xray.refused(operation, body, code, message, *more)
+    for operation in xray.model.operation_names:
+        wrong_types(xray, operation)
+        missing_members(xray, operation)
     # Operations without input are sent an empty body by every SDK.
     for operation in ("GetEncryptionConfig", "GetGroups", "GetSamplingRules", "GetTraceSegmentDestination"):
         xray.plain(operation, b"")

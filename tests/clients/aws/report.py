@@ -142,7 +142,7 @@ def difference(expected, got, path="answer"):
     """Why `got` is not as expected, or None.
 
     Objects may have more members than expected. None means absent or null. Lists are compared whole. A pattern must
-    match the whole text, and a function must be true of the value.
+    match the whole text, a type must be that of the value, and a function must be true of it.
     """
     if isinstance(expected, dict):
         if not isinstance(got, dict):
@@ -154,7 +154,9 @@ def difference(expected, got, path="answer"):
             return f"{path}: expected {shown(describe(expected))}, got {shown(got)}"
         differences = (difference(value, got[index], f"{path}[{index}]") for index, value in enumerate(expected))
         return next((reason for reason in differences if reason), None)
-    if isinstance(expected, re.Pattern):
+    if isinstance(expected, type):
+        fine = isinstance(got, expected)
+    elif isinstance(expected, re.Pattern):
         fine = isinstance(got, str) and expected.fullmatch(got) is not None
     elif callable(expected):
         fine = expected(got)

@@ -60,6 +60,11 @@ def update(xray, report, name, arn):
         # What an update does not say stays, but for the boost.
         ({"RuleName": name}, {"Priority": 77, "Host": "a.example.com", "SamplingRateBoost": None}),
         ({"RuleName": name, "Attributes": {}}, {"Attributes": {}}),
+        # A boost below the rate is taken.
+        (
+            {"RuleName": name, "SamplingRateBoost": {**BOOST, "MaxRate": 0.125}},
+            {"SamplingRateBoost": {**BOOST, "MaxRate": 0.125}},
+        ),
     ]:
         before = rules(xray).get(name)
         answer = xray.call("UpdateSamplingRule", SamplingRuleUpdate=members)
@@ -71,8 +76,17 @@ def update(xray, report, name, arn):
         report.expect(f"UpdateSamplingRule {members}: ModifiedAt does not go back", True, later)
         same = seconds(record, "CreatedAt") == seconds(before, "CreatedAt")
         report.expect(f"UpdateSamplingRule {members}: CreatedAt stays", True, same)
+    before = seconds(rules(xray).get(name), "ModifiedAt")
+
+    def bumped():
+        answer = xray.call("UpdateSamplingRule", SamplingRuleUpdate={"RuleName": name})
+        return seconds(answer.get("SamplingRuleRecord"), "ModifiedAt") > before
+
+    report.until("UpdateSamplingRule: ModifiedAt tells of an update that changes nothing", True, bumped, seconds=5)
     wrong = {"SamplingRuleUpdate": {"RuleName": name, "Priority": -1, "FixedRate": 0.5}}
     xray.refused("UpdateSamplingRule", wrong, INVALID, "Invalid update request for sampling rule")
+    both = {"SamplingRuleUpdate": {"RuleName": name, "RuleARN": arn, "FixedRate": 0.5}}
+    xray.refused("UpdateSamplingRule", both, INVALID, BOTH_RULE)
     kept = rules(xray).get(name, {}).get("SamplingRule")
     report.expect("GetSamplingRules after a refused update", {"Priority": 77, "FixedRate": 0.25}, kept)
 

@@ -171,6 +171,8 @@ COMPARISONS = [
     (one_of(None, 3), 3, True),
     (one_of(None, 3), 4, False),
     ("a", "b", False),
+    (list, [], True),
+    (list, {}, False),
     ({"a": 1}, None, False),
 ]
 
