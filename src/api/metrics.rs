@@ -132,8 +132,8 @@ fn documents(
     )?;
     let sent = totals.map(|totals| (vec![xray], totals.sent));
     counters(out, "documents_sent", "Documents the sink took", sent)?;
-    let kept = ledger.map(|ledger| (vec![store], ledger.stored));
-    counters(out, "documents_stored", "Documents the store took", kept)?;
+    let kept = (vec![store], ledger.map_or(0, |ledger| ledger.stored));
+    counters(out, "documents_stored", "Documents the store took", [kept])?;
     let refused = totals.into_iter().flat_map(Totals::refused_by).map(|(reason, count)| {
         let sink = if reason.by_xray() { "xray" } else { "intake" };
         (vec![("sink", sink), ("reason", reason.label())], count)
