@@ -9,7 +9,7 @@ use std::time::Duration;
 pub const CLIENTS: [&str; 5] = ["python", "node", "go", "java", "adot"];
 
 /// Those that only sample.
-pub const SAMPLERS: [&str; 1] = ["otel-js"];
+pub const SAMPLERS: [&str; 2] = ["otel-js", "otel-java"];
 
 /// Where setup.sh has put this.
 pub fn installed(path: &str) -> PathBuf {
@@ -23,18 +23,14 @@ fn command_of(client: &str) -> Command {
     let script = format!("{}/tests/clients/{client}/client.py", env!("CARGO_MANIFEST_DIR"));
     let mut command;
     match client {
-        "node" => {
+        "node" | "otel-js" => {
             command = Command::new("node");
-            command.arg(installed("node/client.js"));
-        }
-        "otel-js" => {
-            command = Command::new("node");
-            command.arg(installed("otel-js/client.js"));
+            command.arg(installed(&format!("{client}/client.js")));
         }
         "go" => command = Command::new(installed("go/client")),
-        "java" => {
+        "java" | "otel-java" => {
             command = Command::new("java");
-            command.arg("-cp").arg(installed("java/*")).arg("dev.xrayd.Client");
+            command.arg("-cp").arg(installed(&format!("{client}/*"))).arg("dev.xrayd.Client");
         }
         python => {
             command = Command::new(installed(&format!("{python}/bin/python")));

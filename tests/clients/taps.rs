@@ -1,5 +1,6 @@
 //! What stands between a client and the daemon, and looks.
 
+use crate::support::fake_xray::PATIENCE;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -61,6 +62,15 @@ impl TcpTap {
             }
         });
         tap
+    }
+
+    /// Until the client has asked something.
+    pub async fn until_asked(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while *self.questions.lock().unwrap() == 0 {
+            assert!(Instant::now() < deadline, "nothing is asked");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn carry(
