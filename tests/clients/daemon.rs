@@ -68,7 +68,7 @@ impl Daemon {
         assert!(ended.success(), "{ended}");
     }
 
-    /// What AWS_XRAY_DAEMON_ADDRESS is to be.
+    /// What `AWS_XRAY_DAEMON_ADDRESS` is to be.
     pub fn address(&self) -> String {
         format!("tcp:{} udp:{}", self.tcp, self.udp)
     }

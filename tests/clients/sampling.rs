@@ -16,7 +16,7 @@ const LATE_RULE_SECONDS: &str = "40";
 
 /// Those that ask again when a report is answered that there are new rules. The SDK for Java and OpenTelemetry's sampler
 /// for Java do not look at that; the SDK for Node takes its seconds for milliseconds (`dateToEpoch` in
-/// service_connector.js).
+/// `service_connector.js`).
 const TOLD: [&str; 4] = ["python", "go", "adot", "otel-js"];
 
 /// A rule that only this client's requests match, made as a user would.

@@ -4,7 +4,7 @@ use crate::support::{Daemon, PATIENCE, local_config};
 use aws_sdk_xray::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_xray::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_xray::primitives::DateTime;
-use aws_sdk_xray::types::{SamplingRule, SamplingStatisticsDocument, TimeRangeType};
+use aws_sdk_xray::types::{Edge, SamplingRule, SamplingStatisticsDocument, TimeRangeType};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -71,8 +71,8 @@ fn at(seconds: f64) -> DateTime {
 
 /// The trace's id, and the segment that is the trace. A front calls a database that sends nothing.
 fn trace(number: u32) -> (String, Value) {
-    let start = now() - 2.0;
-    let id = format!("1-{:08x}-{number:024x}", start as u64);
+    let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 2;
+    let (start, id) = (second as f64, format!("1-{second:08x}-{number:024x}"));
     let call = json!({ "name": "db", "id": format!("{:016x}", 0xd000_0000 + number), "namespace": "remote",
         "start_time": start + 0.25, "end_time": start + 0.75 });
     let segment = json!({ "name": "front", "id": format!("{:016x}", 1 + number), "trace_id": id,
@@ -145,7 +145,7 @@ async fn traces_and_graphs_are_read() {
     let statistics = front.summary_statistics().unwrap();
     assert_eq!((statistics.ok_count(), statistics.total_response_time()), (Some(5), Some(5.0)));
     assert_eq!(front.root(), Some(true));
-    let edges = front.edges().iter().map(|edge| edge.reference_id());
+    let edges = front.edges().iter().map(Edge::reference_id);
     assert!(edges.eq([database.reference_id()]), "{front:?}");
     node("front", Some("client"));
 
