@@ -24,7 +24,7 @@ use crate::pipeline::{Budget, Charge, Shared};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
@@ -115,6 +115,7 @@ impl Api {
         }
         if api.local.is_some() {
             router = router
+                .route("/", get(front))
                 .route("/tail", get(tail::get))
                 .route("/export", get(transfer::export))
                 .route("/import", post(transfer::import));
@@ -180,6 +181,22 @@ impl Api {
     async fn read_small(&self, request: Request) -> Result<(Bytes, Charge), ApiError> {
         self.read_body(request, REQUEST_MAX_BYTES, &self.for_requests).await
     }
+}
+
+/// What a person sees who opens the address.
+async fn front(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    guard::check_reader(&request, &api.http)?;
+    let address = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let address = address.unwrap_or("127.0.0.1:2000");
+    let documents = api.local()?.store().status().documents;
+    let text = format!(
+        "xrayd {version} keeps {documents} segment documents and answers X-Ray's query API here:\n\n  \
+         aws xray get-trace-summaries --endpoint-url http://{address} \\\n    \
+         --start-time $(($(date +%s) - 3600)) --end-time $(date +%s)\n  \
+         curl -N http://{address}/tail\n  xrayd export -t {address} --from 1h > traces.json\n",
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    Ok(([(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
 async fn sampling_rules(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {

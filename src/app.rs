@@ -2,6 +2,7 @@
 
 mod forwarding;
 mod intake;
+mod say;
 mod storing;
 
 pub use intake::ToXRay;
@@ -78,6 +79,8 @@ pub struct Report {
     pub snapshot: Snapshot,
     /// The store's, where there is one.
     pub stored: Option<Ledger>,
+    /// There was a way to X-Ray.
+    forwarded: bool,
     /// Documents that had been dropped when the stop began.
     dropped_before: u64,
 }
@@ -195,8 +198,8 @@ struct Rooms {
 impl Rooms {
     fn start(app: App) -> Result<Self, AppError> {
         let App { config, udp, tcp, pipeline, local, events } = app;
-        say_start(&config, &udp, &tcp);
         let store = local.as_ref().map(|local| local.store().clone());
+        say::start(&config, &udp, &tcp, store.as_ref());
         let ending = watch::Sender::new(Ending::Running);
         let at = |wanted| until(ending.subscribe(), wanted);
         let forwarding = if config.forward {
@@ -230,6 +233,7 @@ impl Rooms {
         linger(&self.listener, stopping.linger.min(stopping.timeout), &mut stop).await;
         self.pipeline.close_intake(Instant::now());
         let outlives = self.forwarding.as_ref().is_some_and(Forwarding::outlives_this_run);
+        let forwarded = self.forwarding.is_some();
         let last_at = match self.forwarding {
             Some(forwarding) => {
                 forwarding.deliver(&self.pipeline, &self.listener, &self.ending, end_at, &mut stop).await
@@ -249,8 +253,8 @@ impl Rooms {
                 .await;
         }
         let stored = self.store.as_ref().map(Store::ledger);
-        let report = Report { snapshot: self.pipeline.snapshot(), stored, dropped_before };
-        say_end(&report, outlives);
+        let report = Report { snapshot: self.pipeline.snapshot(), stored, forwarded, dropped_before };
+        say::end(&report, outlives);
         report
     }
 
@@ -327,50 +331,4 @@ async fn summaries(pipeline: Shared, store: Option<Store>, events: Events, stop:
 
 fn lock(listener: &Mutex<Listener>) -> std::sync::MutexGuard<'_, Listener> {
     listener.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn say_start(config: &Config, udp: &UdpSocket, tcp: &TcpListener) {
-    let address =
-        |address: io::Result<SocketAddr>| address.map(|address| address.to_string()).unwrap_or_default();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        udp = address(udp.local_addr()),
-        tcp = address(tcp.local_addr()),
-        spool = config.spool.as_ref().map_or_else(|| "none".to_owned(), |spool| spool.disk.place()),
-        budget_mb = (config.pipeline.budget_bytes + config.http.body_budget_bytes) / (1024 * 1024),
-        "xrayd listens"
-    );
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    if config.aws.no_verify_ssl {
-        tracing::warn!("NoVerifySSL: X-Ray's certificate is not checked");
-    }
-}
-
-fn say_end(report: &Report, spool_outlives: bool) {
-    let totals = &report.snapshot.totals;
-    let (received, sent, refused) = (totals.received_total(), totals.sent, totals.refused_total());
-    let (dropped, spooled) = (totals.dropped_total(), report.snapshot.waiting.spool);
-    if report.dropped_at_stop() > 0 {
-        tracing::error!(
-            received,
-            sent,
-            refused,
-            dropped,
-            spooled,
-            "stopped; documents that could not be delivered are lost"
-        );
-    } else if spooled > 0 && !spool_outlives {
-        tracing::warn!(
-            received,
-            sent,
-            refused,
-            dropped,
-            spooled,
-            "stopped; documents in the spool are lost with this container"
-        );
-    } else {
-        tracing::info!(received, sent, refused, dropped, spooled, "stopped");
-    }
 }

@@ -48,7 +48,6 @@ struct State {
     aws: Said,
     credentials: Said,
     failing: Said,
-    store: Said,
     store_log: LogLimit,
     store_works_log: LogLimit,
     spool: Said,
@@ -111,7 +110,6 @@ impl Default for Events {
             aws: Said::default(),
             credentials: Said::default(),
             failing: Said::default(),
-            store: Said::default(),
             store_log: LogLimit::default(),
             store_works_log: LogLimit::default(),
             spool: Said::default(),
@@ -442,7 +440,6 @@ impl Events {
         use store::Event;
         match event {
             Event::DiskFailed { doing, error } => {
-                self.0.store.changed(&format!("cannot {}: {error}", doing.label()), Instant::now());
                 if let Some(more) = self.0.store_log.admit(Instant::now()) {
                     tracing::error!(
                         doing = doing.label(),
@@ -453,7 +450,6 @@ impl Events {
                 }
             }
             Event::DiskRecovered { doing } => {
-                self.0.store.cleared();
                 if let Some(more) = self.0.store_works_log.admit(Instant::now()) {
                     tracing::info!(doing = doing.label(), more, "the store's disk works again");
                 }
@@ -487,7 +483,6 @@ impl Events {
             ("credentials", &self.0.credentials),
             ("sending", &self.0.failing),
             ("spool", &self.0.spool),
-            ("store", &self.0.store),
         ];
         let hangs =
             self.0.spool_busy.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed());

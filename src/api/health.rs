@@ -78,10 +78,14 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Response {
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     };
+    let of_store = api.local.as_ref().map(|local| local.store().status().failing).unwrap_or_default();
+    let of_store =
+        of_store.into_iter().map(|(doing, error)| ("store", format!("cannot {}: {error}", doing.label())));
     let degraded: Vec<_> = api
         .events
         .degraded()
         .into_iter()
+        .chain(of_store)
         .map(|(what, why)| serde_json::json!({ "what": what, "why": why }))
         .collect();
     let body = serde_json::json!({ "status": word, "degraded": degraded }).to_string();

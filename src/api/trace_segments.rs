@@ -2,6 +2,7 @@
 
 use super::error::{ApiError, refused};
 use super::{Api, Local};
+use crate::account::model;
 use crate::pipeline::{BODY_MAX_BYTES, Charge, NotTaken};
 use crate::refusal::Refusal;
 use crate::segment::InvalidDocument;
@@ -81,11 +82,14 @@ fn parse(body: &[u8]) -> Result<Vec<Cow<'_, str>>, ApiError> {
 /// they then wait in the pipeline; where they are kept, they can be read.
 pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
     let (body, charge) = read(&api, request).await?;
-    let documents = parse(&body)?;
-    if documents.is_empty() && api.local.is_some() {
+    let documents = match parse(&body) {
         // Recorded of X-Ray.
-        return Ok(refused(&Refusal::invalid("Segments can not be empty")));
-    }
+        Ok(documents) if documents.is_empty() && api.local.is_some() => {
+            return Ok(refused(&Refusal::invalid("Segments can not be empty")));
+        }
+        Ok(documents) => documents,
+        Err(error) => return api.local.as_ref().and_then(|_| in_xrays_words(&body)).ok_or(error),
+    };
     if let Some(forward) = &api.forward {
         let offered = documents.iter().map(AsRef::as_ref);
         forward.pipeline.offer_documents(Instant::now(), offered).map_err(|reason| match reason {
@@ -99,6 +103,13 @@ pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result
     };
     drop(charge);
     Ok(answer(&unprocessed))
+}
+
+/// What X-Ray says of a body that is no request.
+fn in_xrays_words(body: &[u8]) -> Option<Response> {
+    let operation = model::by_path(super::TRACE_SEGMENTS)?;
+    let checked = model::parse(body).and_then(|body| model::check(operation, &body));
+    checked.err().map(|refusal| refused(&refusal))
 }
 
 /// The same for documents that go nowhere but into the store.

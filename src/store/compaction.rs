@@ -1,7 +1,7 @@
 //! Which blocks become one.
 //!
 //! Only neighbours do, so that the sequences of one block never lie between those of another. A block that is much larger
-//! than the others is left alone: each byte is written again only when the block it is in becomes twice as large.
+//! than the others is left alone, so that no byte is written often.
 
 use super::folder::BlockName;
 use super::shared::{Doing, Shared};
@@ -18,10 +18,19 @@ const FAN_IN: usize = 8;
 const FAN_IN_OF_THE_PAST: usize = 2;
 
 /// Blocks that are read at once; each needs memory.
-const INPUTS_MAX: usize = 16;
+const INPUTS_MAX: usize = 8;
 
-/// While documents wait to be sealed, blocks are compacted only when there are so many of them.
-const BLOCKS_UNCOMFORTABLE: usize = 200;
+/// The largest of them is at most this part of all: no byte is written again before its block grows by as much.
+const LARGEST: u64 = 4;
+
+/// The same of a day that is over.
+const LARGEST_OF_THE_PAST: u64 = 2;
+
+/// While documents come in fast, blocks are compacted only when there are so many of them.
+const BLOCKS_UNCOMFORTABLE: usize = 100;
+
+/// A generation that was full before this is over means that documents come in fast.
+const FAST: Duration = Duration::from_secs(2);
 
 /// Time between two tries after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
@@ -58,7 +67,8 @@ pub(super) fn choose(candidates: &[Candidate], limits: Limits) -> Option<Range<u
 
 fn run_from(candidates: &[Candidate], from: usize, limits: Limits) -> Option<Range<usize>> {
     let first = candidates.get(from)?;
-    let fan_in = if first.day < limits.today { FAN_IN_OF_THE_PAST } else { FAN_IN };
+    let is_past = first.day < limits.today;
+    let (fan_in, part) = if is_past { (FAN_IN_OF_THE_PAST, LARGEST_OF_THE_PAST) } else { (FAN_IN, LARGEST) };
     let (mut bytes, mut largest, mut best) = (0, 0, None);
     for (at, one) in candidates.iter().enumerate().skip(from).take(INPUTS_MAX) {
         bytes += one.bytes;
@@ -67,7 +77,7 @@ fn run_from(candidates: &[Candidate], from: usize, limits: Limits) -> Option<Ran
         if one.day != first.day || bytes > limits.max_bytes || span > limits.max_span {
             break;
         }
-        if at + 1 - from >= fan_in && largest <= bytes / 2 {
+        if at + 1 - from >= fan_in && largest <= bytes / part {
             best = Some(from..at + 1);
         }
     }
@@ -96,14 +106,15 @@ fn wait(shared: &Shared, seen: Option<Blocks>, until: Duration) -> bool {
     let mut work = shared.work();
     while !work.stopping {
         let view = shared.view.get();
-        let busy = !view.frozen.is_empty() && view.blocks.len() < BLOCKS_UNCOMFORTABLE;
+        let now = shared.clock.monotonic();
+        let slow_at = work.last_full.map_or(Duration::ZERO, |last_full| last_full + FAST);
+        let many = view.blocks.len() >= BLOCKS_UNCOMFORTABLE;
         let news = seen != Some(blocks_now(shared)) && !shared.is_failing(Doing::Compact);
-        let time = shared.clock.monotonic() >= until;
-        if !busy && (news || time) {
+        let due = if news { now } else { until }.max(if many { now } else { slow_at });
+        if due <= now {
             return true;
         }
-        // Whoever seals tells, so that there is an end of being busy.
-        work = shared.wait(work, (!time).then_some(until));
+        work = shared.wait(work, Some(due));
     }
     false
 }
@@ -219,9 +230,11 @@ mod tests {
     fn many_small_blocks_of_the_day_become_one() {
         check(&candidates(TODAY, &[1; 7]), None);
         check(&candidates(TODAY, &[1; 8]), Some(0..8));
-        check(&candidates(TODAY, &[1; 40]), Some(0..16));
+        check(&candidates(TODAY, &[1; 40]), Some(0..8));
         check(&candidates(TODAY, &[100, 1, 1, 1, 1, 1, 1, 1]), None);
         check(&candidates(TODAY, &[100, 1, 1, 1, 1, 1, 1, 1, 1]), Some(1..9));
+        check(&candidates(TODAY, &[3, 1, 1, 1, 1, 1, 1, 1]), None);
+        check(&candidates(TODAY, &[2, 1, 1, 1, 1, 1, 1, 1]), Some(0..8));
         check(&candidates(TODAY, &[]), None);
     }
 

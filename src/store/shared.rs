@@ -68,6 +68,8 @@ pub(super) struct Work {
     pub(super) seals: Vec<oneshot::Sender<()>>,
     /// Blocks that were found to be damaged, and why.
     pub(super) damaged: Vec<(Arc<Part>, String)>,
+    /// When a generation was full the last time.
+    pub(super) last_full: Option<Duration>,
     /// Time to end.
     pub(super) stopping: bool,
     /// Nothing is to be sealed any more.

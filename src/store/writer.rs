@@ -95,7 +95,7 @@ impl Writer {
         // Whoever waits for the end must not wait for ever, however it comes.
         let _ending = Ending(self.shared.clone());
         loop {
-            let round = self.shared.intake.take(self.seal_due());
+            let round = self.shared.intake.take(self.freeze_due());
             if !round.jobs.is_empty() {
                 self.wait_for_room();
             }
@@ -106,8 +106,11 @@ impl Writer {
             if round.ended {
                 break;
             }
-            let due = self.seal_due().is_some_and(|due| due <= self.shared.clock.monotonic());
-            if due || self.active.bytes() >= self.shared.settings.generation_bytes {
+            let now = self.shared.clock.monotonic();
+            if self.freeze_due().is_some_and(|due| due <= now) {
+                if self.is_full() {
+                    self.shared.work().last_full = Some(now);
+                }
                 self.freeze();
             }
         }
@@ -116,8 +119,20 @@ impl Writer {
         }
     }
 
-    fn seal_due(&self) -> Option<Duration> {
-        self.began.map(|began| began + self.shared.settings.head_age())
+    /// When the active generation is to be frozen.
+    fn freeze_due(&self) -> Option<Duration> {
+        let began = self.began?;
+        let due = if self.is_full() { began } else { began + self.shared.settings.head_age() };
+        let again = || self.shared.clock.monotonic() + RETRY_INTERVAL;
+        Some(if self.has_room_for_frozen() { due } else { due.max(again()) })
+    }
+
+    fn is_full(&self) -> bool {
+        self.active.bytes() >= self.shared.settings.generation_bytes
+    }
+
+    fn has_room_for_frozen(&self) -> bool {
+        !self.shared.has_disk() || self.frozen() < FROZEN_MAX_WITHOUT_DISK
     }
 
     /// Documents must not come faster than they can be sealed. If they cannot be sealed at all, there is no waiting.
@@ -136,10 +151,7 @@ impl Writer {
     }
 
     fn has_room(&self) -> bool {
-        !self.shared.has_disk()
-            || !self.shared.is_failing(Doing::Seal)
-            || self.frozen() < FROZEN_MAX_WITHOUT_DISK
-            || self.active.bytes() < self.shared.settings.generation_bytes
+        self.has_room_for_frozen() || !self.is_full()
     }
 
     fn job(&mut self, job: Job) {

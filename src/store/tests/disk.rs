@@ -1,1 +1,321 @@
-//! What an end at any moment leaves.
+//! A disk that does not do what it should, and files that are not what was written.
+
+use super::support::*;
+use crate::store::block::{Block, BlockError};
+use crate::store::folder::{BlockName, Disk, Folder, LogFile};
+use crate::store::kept::Kept;
+use crate::store::ledger::DropReason;
+use crate::store::{Doing, Event, PutError, Settings, Stopped, Store};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+use tempfile::tempdir;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What does not work now.
+#[derive(Debug, Default)]
+struct Broken {
+    log: AtomicBool,
+    blocks: AtomicBool,
+    sync: AtomicBool,
+}
+
+#[derive(Debug)]
+struct BadDisk {
+    folder: Folder,
+    broken: Arc<Broken>,
+}
+
+fn check(broken: &AtomicBool) -> io::Result<()> {
+    if broken.load(SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+}
+
+fn check_block(broken: &AtomicBool, name: BlockName) -> Result<(), BlockError> {
+    check(broken).map_err(|source| BlockError::Io { path: name.to_string().into(), doing: "write", source })
+}
+
+impl Disk for BadDisk {
+    fn create_log(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        check(&self.broken.log)?;
+        Ok(Arc::new(BadLog { file: self.folder.create_log(name)?, broken: self.broken.clone() }))
+    }
+
+    fn remove_log(&self, name: &str) -> io::Result<()> {
+        self.folder.remove_log(name)
+    }
+
+    fn write_block(&self, name: BlockName, rows: &[Arc<Kept>]) -> Result<Block, BlockError> {
+        check_block(&self.broken.blocks, name)?;
+        self.folder.write_block(name, rows)
+    }
+
+    fn compact(&self, inputs: &[&Block], name: BlockName) -> Result<Block, BlockError> {
+        check_block(&self.broken.blocks, name)?;
+        self.folder.compact(inputs, name)
+    }
+
+    fn remove_block(&self, name: BlockName) -> io::Result<()> {
+        self.folder.remove_block(name)
+    }
+
+    fn set_block_aside(&self, name: BlockName) -> io::Result<String> {
+        self.folder.set_block_aside(name)
+    }
+
+    fn load_account(&self) -> io::Result<Option<Vec<u8>>> {
+        self.folder.load_account()
+    }
+
+    fn save_account(&self, account: &[u8]) -> io::Result<()> {
+        self.folder.save_account(account)
+    }
+}
+
+#[derive(Debug)]
+struct BadLog {
+    file: Arc<dyn LogFile>,
+    broken: Arc<Broken>,
+}
+
+impl LogFile for BadLog {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.broken.log.load(SeqCst) {
+            // A full disk takes the beginning.
+            self.file.append(&bytes[..bytes.len() / 2])?;
+        }
+        check(&self.broken.log)?;
+        self.file.append(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        check(&self.broken.sync)?;
+        self.file.sync()
+    }
+}
+
+fn open(world: &World, settings: Settings) -> (Store, Arc<Broken>) {
+    let broken = Arc::new(Broken::default());
+    let for_disk = broken.clone();
+    (world.open_on(settings, move |folder| Arc::new(BadDisk { folder, broken: for_disk })), broken)
+}
+
+fn is_failing(store: &Store, doing: Doing) -> bool {
+    store.status().failing.iter().any(|(one, _)| *one == doing)
+}
+
+#[test]
+fn while_the_log_cannot_be_written_documents_are_in_memory_and_become_a_block_when_it_can() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    put(&store, &[document(1, 1)]).unwrap();
+    broken.log.store(true, SeqCst);
+    put(&store, &[document(1, 2)]).unwrap();
+    put(&store, &[document(1, 3)]).unwrap();
+    assert!(is_failing(&store, Doing::Log));
+    assert_eq!(texts(&store), [document(1, 1), document(1, 2), document(1, 3)]);
+    broken.log.store(false, SeqCst);
+    put(&store, &[document(1, 4)]).unwrap();
+    assert!(is_failing(&store, Doing::Log), "the disk is left alone for a second");
+    world.advance(&store, Duration::from_secs(1));
+    put(&store, &[document(1, 5)]).unwrap();
+    assert!(!is_failing(&store, Doing::Log));
+    until(&store, || store.status().blocks == 1);
+    let events = world.take_events();
+    let failed = events.iter().filter(|event| matches!(event, Event::DiskFailed { .. })).count();
+    assert_eq!(failed, 1, "it is said once: {events:?}");
+    assert!(events.contains(&Event::DiskRecovered { doing: Doing::Log }));
+    assert!(store.ledger().balances());
+    let before = everything(&store);
+    drop(store);
+    let store = world.open(settings(folder.path()));
+    assert_eq!(everything(&store), before);
+}
+
+#[test]
+fn what_was_written_by_half_does_not_hide_what_comes_behind_it() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    broken.blocks.store(true, SeqCst);
+    put(&store, &[document(1, 1)]).unwrap();
+    broken.log.store(true, SeqCst);
+    put(&store, &[document(1, 2)]).unwrap();
+    broken.log.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    put(&store, &[document(1, 3)]).unwrap();
+    drop(store);
+    let store = world.open(settings(folder.path()));
+    assert_eq!(texts(&store), [document(1, 1), document(1, 3)], "the second was in memory alone");
+}
+
+#[test]
+fn what_there_is_neither_disk_nor_memory_for_is_dropped_and_counted() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, Settings { generation_bytes: 10_000, ..settings(folder.path()) });
+    broken.blocks.store(true, SeqCst);
+    broken.log.store(true, SeqCst);
+    let mut stored = Vec::new();
+    let mut lost = 0;
+    for id in 0..100 {
+        match put(&store, &[document(1, id)]) {
+            Ok(_) => stored.push(document(1, id)),
+            Err(error) => {
+                assert_eq!(error, PutError::Disk);
+                lost += 1;
+            }
+        }
+    }
+    assert!(lost > 0 && stored.len() > 20, "{lost}");
+    assert_eq!(texts(&store), stored);
+    let ledger = store.ledger();
+    assert!(ledger.dropped_by().any(|dropped| dropped == (DropReason::Disk, lost)) && ledger.balances());
+    broken.blocks.store(false, SeqCst);
+    broken.log.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(5));
+    until(&store, || !is_failing(&store, Doing::Seal));
+    put(&store, &[document(1, 1_000)]).unwrap();
+    stored.push(document(1, 1_000));
+    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 0, unwritten: 0 });
+    drop(store);
+    assert_eq!(texts(&world.open(settings(folder.path()))), stored);
+}
+
+#[test]
+fn a_durable_store_does_not_say_yes_before_the_disk_does() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, Settings { durable: true, ..settings(folder.path()) });
+    broken.sync.store(true, SeqCst);
+    assert_eq!(put(&store, &[document(1, 1)]), Err(PutError::Disk));
+    offer(&store, &[document(1, 2)]);
+    flush(&store);
+    assert_eq!(texts(&store), [document(1, 2)], "who sends datagrams cannot be told");
+    broken.sync.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    put(&store, &[document(1, 3)]).unwrap();
+    assert_eq!(texts(&store), [document(1, 2), document(1, 3)]);
+    assert!(store.ledger().balances());
+}
+
+#[test]
+fn a_store_that_cannot_seal_says_what_is_in_the_log_alone_when_it_stops() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    broken.blocks.store(true, SeqCst);
+    put(&store, &[document(1, 1)]).unwrap();
+    assert!(store.seal_now().blocking_recv().is_err());
+    broken.log.store(true, SeqCst);
+    put(&store, &[document(1, 2), document(1, 3)]).unwrap();
+    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 1, unwritten: 2 });
+    drop(store);
+    let store = world.open(settings(folder.path()));
+    assert_eq!(texts(&store), [document(1, 1)]);
+}
+
+/// The files of a store with a block of two documents, one of one, and one document in the log.
+fn three_files(directory: &Path) {
+    let world = World::new();
+    let store = world.open(settings(directory));
+    put(&store, &[document(1, 1), document(2, 2)]).unwrap();
+    seal(&store);
+    put(&store, &[document(3, 3)]).unwrap();
+    seal(&store);
+    put(&store, &[document(4, 4)]).unwrap();
+}
+
+#[test]
+fn a_block_that_was_cut_is_set_aside_and_the_others_answer() {
+    let folder = tempdir().unwrap();
+    three_files(folder.path());
+    let block = files(folder.path(), ".parquet").remove(0);
+    let length = block.metadata().unwrap().len();
+    for cut in [0, 1, length / 2, length - 1] {
+        let copied = tempdir().unwrap();
+        copy(folder.path(), copied.path());
+        let block = copied.path().join(block.strip_prefix(folder.path()).unwrap());
+        std::fs::File::options().write(true).open(&block).unwrap().set_len(cut).unwrap();
+        let world = World::new();
+        let store = world.open(settings(copied.path()));
+        assert_eq!(texts(&store), [document(3, 3), document(4, 4)], "{cut}");
+        let events = world.take_events();
+        let name = block.strip_prefix(copied.path()).unwrap().to_str().unwrap().to_owned();
+        let aside = format!("{name}.damaged");
+        assert!(
+            events.iter().any(|event| matches!(event, Event::BlockDamaged { file, set_aside, .. }
+                if *file == name && set_aside.as_ref() == Some(&aside))),
+            "{events:?}"
+        );
+        assert!(!block.exists() && copied.path().join(aside).exists());
+        put(&store, &[document(5, 5)]).unwrap();
+        assert_eq!(everything(&store).last().unwrap().0, 5, "no sequence is given twice");
+    }
+}
+
+#[test]
+fn a_block_that_is_damaged_while_it_is_in_use_is_set_aside_when_that_is_seen() {
+    let folder = tempdir().unwrap();
+    three_files(folder.path());
+    let world = World::new();
+    let store = world.open(settings(folder.path()));
+    until(&store, || store.status().blocks == 3);
+    let block = files(folder.path(), ".parquet").remove(0);
+    let mut bytes = std::fs::read(&block).unwrap();
+    // The footer, which has been read, stays as it is.
+    let data = 4..bytes.len() / 4;
+    bytes[data].fill(0xaa);
+    std::fs::write(&block, bytes).unwrap();
+    let left = rows(&store);
+    assert!(left.len() < 4 && left.iter().any(|row| row.0 == trace_id(4)), "{left:?}");
+    until(&store, || store.status().blocks == 2);
+    assert_eq!(texts(&store), [document(3, 3), document(4, 4)]);
+    assert!(world.take_events().iter().any(|event| matches!(event, Event::BlockDamaged { .. })));
+    assert_eq!(files(folder.path(), ".damaged").len(), 1);
+}
+
+#[test]
+fn a_log_cut_anywhere_gives_what_is_whole_and_says_how_much_is_not() {
+    let folder = tempdir().unwrap();
+    let world = World::new();
+    let store = world.open(settings(folder.path()));
+    let log = || files(folder.path(), ".wal").remove(0);
+    let mut lengths = vec![16];
+    for id in 0..3 {
+        put(&store, &[document(1, id)]).unwrap();
+        lengths.push(log().metadata().unwrap().len());
+    }
+    let image = tempdir().unwrap();
+    copy(folder.path(), image.path());
+    for length in 0..=*lengths.last().unwrap() {
+        if length % 7 > 1 && !lengths.contains(&length) {
+            continue;
+        }
+        let copied = tempdir().unwrap();
+        copy(image.path(), copied.path());
+        let log = files(copied.path(), ".wal").remove(0);
+        std::fs::File::options().write(true).open(&log).unwrap().set_len(length).unwrap();
+        let world = World::new();
+        let store = world.open(settings(copied.path()));
+        let whole = lengths.iter().filter(|&&end| end <= length).count().saturating_sub(1);
+        let expected: Vec<_> = (0..whole as u64).map(|id| document(1, id)).collect();
+        assert_eq!(texts(&store), expected, "{length}");
+        let damaged = world.take_events().iter().any(|event| matches!(event, Event::LogDamaged { torn_bytes, .. } if *torn_bytes > 0));
+        assert_eq!(damaged, length > 0 && !lengths.contains(&length), "{length}");
+    }
+}
+
+#[test]
+fn rubbish_is_swept_and_the_files_of_others_are_left_alone() {
+    let folder = tempdir().unwrap();
+    three_files(folder.path());
+    let day = folder.path().join("date=2026-11-25");
+    let others = [day.join("mine.parquet"), folder.path().join("notes.txt"), folder.path().join("date=x")];
+    let rubbish = [day.join("0000000000000009-0000000000000009.parquet.partial"), folder.path().join("account.json.partial")];
+    for path in others.iter().chain(&rubbish) {
+        std::fs::write(path, "x").unwrap();
+    }
+    let world = World::new();
+    let store = world.open(settings(folder.path()));
+    assert_eq!(everything(&store).len(), 4);
+    assert!(others.iter().all(|path| path.exists()) && !rubbish.iter().any(|path| path.exists()));
+}
