@@ -2,7 +2,7 @@
 # Installs and builds the client programs of this directory. Nothing is written outside the given cache directory,
 # except by the package managers to their own caches.
 #
-#   setup.sh CACHE_DIRECTORY [python|node|go|java|adot|moto]...      default: all of them
+#   setup.sh CACHE_DIRECTORY [python|node|go|java|adot|moto|duckdb]...      default: all of them
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,11 +10,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 say() { echo "setup.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-[ $# -ge 1 ] || die "usage: setup.sh CACHE_DIRECTORY [python|node|go|java|adot|moto]..."
+[ $# -ge 1 ] || die "usage: setup.sh CACHE_DIRECTORY [python|node|go|java|adot|moto|duckdb]..."
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- python node go java adot moto
+[ $# -gt 0 ] || set -- python node go java adot moto duckdb
 
 # Every missing tool is named at once, before anything is built.
 missing=0
@@ -30,11 +30,11 @@ need() {
 }
 for client in "$@"; do
     case $client in
-        python | adot | moto) need "$client" python3 ;;
+        python | adot | moto | duckdb) need "$client" python3 ;;
         node) need "$client" node npm ;;
         go) need "$client" go ;;
         java) need "$client" java javac mvn ;;
-        *) die "unknown client '$client': choose from python node go java adot moto" ;;
+        *) die "unknown client '$client': choose from python node go java adot moto duckdb" ;;
     esac
 done
 [ $missing -eq 0 ] || exit 1
@@ -49,7 +49,7 @@ fi
 inputs_of() {
     cat "$here/setup.sh"
     case $1 in
-        python | adot | moto) python3 --version; cat "$here/$1/requirements.txt" ;;
+        python | adot | moto | duckdb) python3 --version; cat "$here/$1/requirements.txt" ;;
         node) node --version; cat "$here/node/package-lock.json" "$here/node/client.js" ;;
         go) go version; cat "$here/go/go.mod" "$here/go/go.sum" "$here/go/main.go" ;;
         java) java -version 2>&1; cat "$here/java/pom.xml"; find "$here/java/src" -name '*.java' -exec cat {} + ;;
@@ -86,7 +86,7 @@ for client in "$@"; do
     rm -rf "${cache:?}/$client"
     mkdir "$cache/$client"
     case $client in
-        python | adot | moto) make_venv "$client" ;;
+        python | adot | moto | duckdb) make_venv "$client" ;;
         *) "make_$client" ;;
     esac
     echo "$wanted" >"$stamp"
