@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -88,7 +88,8 @@ pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result
             return Ok(refused(&Refusal::invalid("Segments can not be empty")));
         }
         Ok(documents) => documents,
-        Err(error) => return api.local.as_ref().and_then(|_| in_xrays_words(&body)).ok_or(error),
+        Err(error) if api.local.is_some() => return Ok(in_xrays_words(&body, &error)),
+        Err(error) => return Err(error),
     };
     if let Some(forward) = &api.forward {
         let offered = documents.iter().map(AsRef::as_ref);
@@ -106,10 +107,13 @@ pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result
 }
 
 /// What X-Ray says of a body that is no request.
-fn in_xrays_words(body: &[u8]) -> Option<Response> {
-    let operation = model::by_path(super::TRACE_SEGMENTS)?;
-    let checked = model::parse(body).and_then(|body| model::check(operation, &body));
-    checked.err().map(|refusal| refused(&refusal))
+fn in_xrays_words(body: &[u8], error: &ApiError) -> Response {
+    let check = |body: Value| match model::by_path(super::TRACE_SEGMENTS) {
+        Some(operation) => model::check(operation, &body),
+        None => Ok(()),
+    };
+    let refusal = model::parse(body).and_then(check).err();
+    refused(&refusal.unwrap_or_else(|| Refusal::invalid(error.message())))
 }
 
 /// The same for documents that go nowhere but into the store.

@@ -28,6 +28,9 @@ const HTTP_PART: usize = 8;
 const HTTP_MIN_BYTES: usize = 512 * 1024;
 const HTTP_MAX_BYTES: usize = 16 * 1024 * 1024;
 
+/// Size of a store in memory when nothing else is said.
+const MEMORY_STORE_MB: u64 = 256;
+
 /// Region of ARNs where none is configured.
 const REGION_DEFAULT: &str = "us-east-1";
 
@@ -261,7 +264,7 @@ impl Found {
         budget_bytes: usize,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Storing>, ConfigError> {
-        let max_bytes = self.number("store-max-mb", 64..=16_777_216)? * 1024 * 1024;
+        let max_mb = self.number("store-max-mb", 64..=16_777_216)?;
         let retention = self.age("retention")?;
         let (sampling_rate, durable) = (self.rate("sampling-rate")?, self.switch("durable")?);
         let strict_limits = self.switch("strict-limits")?;
@@ -280,13 +283,15 @@ impl Found {
                 found
             }
         };
+        let by_default = matches!(self.get("store-max-mb").1, Source::Default(_));
+        let max_mb = if directory.is_none() && by_default { MEMORY_STORE_MB } else { max_mb };
         let region = self.region(environment)?.unwrap_or_else(|| REGION_DEFAULT.to_owned());
         Ok(Some(Storing {
             directory,
             // Where documents are forwarded too, they wait there and here.
             intake_bytes: if self.local { budget_bytes } else { budget_bytes / 2 },
             retention,
-            max_bytes,
+            max_bytes: max_mb * 1024 * 1024,
             durable,
             strict_limits,
             sampling_rate,
@@ -711,6 +716,10 @@ mod tests {
         let storing = load(line).unwrap().storing.unwrap();
         assert_eq!((storing.retention.as_secs(), storing.max_bytes), (5_400, 64 << 20));
         assert_eq!((storing.sampling_rate, storing.region.as_str()), (0.25, "us-east-1"));
+        let megabytes = |line| load(line).unwrap().storing.unwrap().max_bytes >> 20;
+        assert_eq!(megabytes("local --store here"), 4096);
+        assert_eq!(megabytes("local --store memory"), 256, "memory is dearer than disk");
+        assert_eq!(megabytes("local --store memory --store-max-mb 4096"), 4096);
         assert_eq!(load("local -n eu-west-1").unwrap().storing.unwrap().region, "eu-west-1");
         for bad in ["", "d", "5", "0d", "30s", "4000d", "-1d", "1.5h", "99999999999999999999d", "5\u{e4}"] {
             let error = load(&format!("local --retention={bad}")).unwrap_err().to_string();

@@ -241,7 +241,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "StoreMaxMB",
         "MB",
         "4096",
-        "size of the store, 64 to 16777216; when it is full the oldest documents make room",
+        "size of the store, 64 to 16777216 (256 by default in memory); when it is full the oldest documents make room",
     ),
     ours(
         "retention",

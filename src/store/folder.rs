@@ -115,6 +115,8 @@ impl Folder {
     pub(super) fn lock(path: &Path) -> io::Result<Lock> {
         make_folder(path)?;
         make_folder(&path.join(LOG_FOLDER))?;
+        // A log in a folder that is gone after a loss of power would be gone too.
+        sync_folder(path)?;
         let lock =
             private().read(true).write(true).create(true).truncate(false).open(path.join(LOCK_FILE))?;
         match lock.try_lock() {

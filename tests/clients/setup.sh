@@ -2,7 +2,7 @@
 # Installs and builds the client programs of this directory. Nothing is written outside the given cache directory,
 # except by the package managers to their own caches.
 #
-#   setup.sh CACHE_DIRECTORY [python|node|go|java|adot|otel-js|otel-java|aws|moto]...      default: all of them
+#   setup.sh CACHE_DIRECTORY [python|node|go|java|adot|otel-js|otel-java|aws|moto|duckdb]...      default: all of them
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,11 +10,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 say() { echo "setup.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-[ $# -ge 1 ] || die "usage: setup.sh CACHE_DIRECTORY [python|node|go|java|adot|otel-js|otel-java|aws|moto]..."
+[ $# -ge 1 ] || die "usage: setup.sh CACHE_DIRECTORY [python|node|go|java|adot|otel-js|otel-java|aws|moto|duckdb]..."
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- python node go java adot otel-js otel-java aws moto
+[ $# -gt 0 ] || set -- python node go java adot otel-js otel-java aws moto duckdb
 
 # Every missing tool is named at once, before anything is built.
 missing=0
@@ -30,11 +30,11 @@ need() {
 }
 for client in "$@"; do
     case $client in
-        python | adot | aws | moto) need "$client" python3 ;;
+        python | adot | aws | moto | duckdb) need "$client" python3 ;;
         node | otel-js) need "$client" node npm ;;
         go) need "$client" go ;;
         java | otel-java) need "$client" java javac mvn ;;
-        *) die "unknown client '$client': choose from python node go java adot otel-js otel-java aws moto" ;;
+        *) die "unknown client '$client': choose from python node go java adot otel-js otel-java aws moto duckdb" ;;
     esac
 done
 [ $missing -eq 0 ] || exit 1
@@ -49,7 +49,7 @@ fi
 inputs_of() {
     cat "$here/setup.sh"
     case $1 in
-        python | adot | aws | moto) python3 --version; cat "$here/$1/requirements.txt" ;;
+        python | adot | aws | moto | duckdb) python3 --version; cat "$here/$1/requirements.txt" ;;
         node | otel-js) node --version; cat "$here/$1/package-lock.json" "$here/$1/client.js" ;;
         go) go version; cat "$here/go/go.mod" "$here/go/go.sum" "$here/go/main.go" ;;
         java | otel-java) java -version 2>&1; cat "$here/$1/pom.xml"; find "$here/$1/src" -name '*.java' -exec cat {} + ;;
@@ -86,7 +86,7 @@ for client in "$@"; do
     rm -rf "${cache:?}/$client"
     mkdir "$cache/$client"
     case $client in
-        python | adot | aws | moto) make_venv "$client" ;;
+        python | adot | aws | moto | duckdb) make_venv "$client" ;;
         node | otel-js) make_node "$client" ;;
         java | otel-java) make_java "$client" ;;
         *) "make_$client" ;;

@@ -269,7 +269,7 @@ fn a_block_that_is_damaged_while_it_is_in_use_is_set_aside_when_that_is_seen() {
     assert!(left.len() < 4 && left.iter().any(|row| row.0 == trace_id(4)), "{left:?}");
     until(&store, || store.status().blocks == 2);
     assert_eq!(texts(&store), [document(3, 3), document(4, 4)]);
-    assert!(world.take_events().iter().any(|event| matches!(event, Event::BlockDamaged { .. })));
+    until(&store, || world.take_events().iter().any(|event| matches!(event, Event::BlockDamaged { .. })));
     assert_eq!(files(folder.path(), ".damaged").len(), 1);
 }
 

@@ -114,17 +114,17 @@ def default(xray, report):
 
 def targets(xray, report, name):
     """What an SDK reports of its sampling, and what it is told."""
-    client = "0123456789abcdef01234567"
+    client, now = "0123456789abcdef01234567", int(time.time())
 
     def asked(rule):
         counts = {"RequestCount": 10, "SampledCount": 2, "BorrowCount": 1}
-        return {"RuleName": rule, "ClientID": client, "Timestamp": time.time(), **counts}
+        return {"RuleName": rule, "ClientID": client, "Timestamp": now, **counts}
 
     boosts = [
         {
             "RuleName": "never-made",
             "ServiceName": "a",
-            "Timestamp": time.time(),
+            "Timestamp": now,
             "AnomalyCount": 1,
             "TotalCount": 2,
             "SampledAnomalyCount": 1,
