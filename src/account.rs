@@ -110,7 +110,7 @@ impl Account {
             configuration: Configuration::new(now),
             ..State::default()
         };
-        Self { settings, state, reports: Reports::default(), is_unsaved: true }
+        Self { settings, state, reports: Reports::default(), is_unsaved: false }
     }
 
     /// An account as [`to_json`](Self::to_json) wrote it. What is missing in it is as in a new account.

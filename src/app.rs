@@ -89,7 +89,8 @@ impl Report {
     /// Documents that were dropped since the stop began: not delivered in time and not on disk, or the oldest that
     /// made room for them there.
     pub fn dropped_at_stop(&self) -> u64 {
-        let stored = self.stored.as_ref().map_or(0, Ledger::dropped_total);
+        // What still waits there when its time is over is lost with the process.
+        let stored = self.stored.as_ref().map_or(0, |stored| stored.dropped_total() + stored.waiting);
         self.snapshot.totals.dropped_total() + stored - self.dropped_before
     }
 }
@@ -209,7 +210,9 @@ impl Rooms {
         };
         let intake = Everywhere {
             xray: config.forward.then(|| ToXRay::new(pipeline.clone(), events.clone())),
-            store: store.clone().map(|store| ToStore { store, events: events.clone() }),
+            store: store
+                .clone()
+                .map(|store| ToStore { store, events: (!config.forward).then(|| events.clone()) }),
         };
         let listener = Listener::start(udp, &config.udp, intake, events.clone())?;
         let listener = Arc::new(Mutex::new(listener));
@@ -249,8 +252,8 @@ impl Rooms {
         }
         let _ = self.summaries.await;
         if let Some(store) = &self.store {
-            storing::close(store.clone(), end_at.saturating_duration_since(tokio::time::Instant::now()))
-                .await;
+            let left = end_at.saturating_duration_since(tokio::time::Instant::now());
+            storing::close(store.clone(), left, &mut stop).await;
         }
         let stored = self.store.as_ref().map(Store::ledger);
         let report = Report { snapshot: self.pipeline.snapshot(), stored, forwarded, dropped_before };

@@ -31,6 +31,8 @@ pub enum Code {
     Validation,
     /// A member has another JSON type than the model says, or the body is no JSON.
     Serialization,
+    /// Too much is asked at once.
+    Throttled,
     /// The service failed. X-Ray answers some odd requests so, without a word why.
     InternalFailure,
 }
@@ -50,6 +52,7 @@ impl Code {
             Self::PolicyCountLimitExceeded => "PolicyCountLimitExceededException",
             Self::Validation => "ValidationException",
             Self::Serialization => "SerializationException",
+            Self::Throttled => "ThrottledException",
             Self::InternalFailure => "InternalFailure",
         }
     }
@@ -58,6 +61,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::ResourceNotFound => 404,
+            Self::Throttled => 429,
             Self::InternalFailure => 500,
             _ => 400,
         }

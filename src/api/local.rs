@@ -21,13 +21,13 @@ use crate::query::search::Search;
 use crate::query::summary::Summary;
 use crate::query::trace::Trace;
 use crate::query::{By, Record, Source, Stored, TraceId, Window};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 use crate::store::Store;
 use cursors::Cursors;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Queries that run at once. Each uses every core, and memory for what it reads.
@@ -35,6 +35,12 @@ const QUERIES_MAX: usize = 2;
 
 /// Readers that follow traces at once.
 const TAILS_MAX: usize = 16;
+
+/// Exports that are written at once.
+const EXPORTS_MAX: usize = 4;
+
+/// Longest time a query waits for others to end.
+const QUERY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest time range where X-Ray has a limit, in seconds (`Time range cannot be longer than 6 hours`).
 const STRICT_RANGE_SECS: f64 = 6.0 * 3600.0;
@@ -47,12 +53,15 @@ pub struct Local(Arc<Inner>);
 struct Inner {
     store: Store,
     account: Mutex<Account>,
+    /// Held while the account is written.
+    saving: Mutex<()>,
     /// Of AWS services that send no segments.
     region: String,
     strict_limits: bool,
     cursors: Mutex<Cursors>,
     queries: Arc<Semaphore>,
     tails: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
 }
 
 /// What an operation is answered from, and when.
@@ -86,11 +95,13 @@ impl Local {
         Ok(Self(Arc::new(Inner {
             store,
             account: Mutex::new(account),
+            saving: Mutex::default(),
             region: settings.region.clone(),
             strict_limits: settings.strict_limits,
             cursors: Mutex::default(),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         })))
     }
 
@@ -115,10 +126,17 @@ impl Local {
         self.0.tails.clone().try_acquire_owned().ok()
     }
 
+    /// To write much; none when too many do.
+    pub(super) fn export_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.exports.clone().try_acquire_owned().ok()
+    }
+
     /// To read much.
-    pub(super) async fn query_permit(&self) -> Option<OwnedSemaphorePermit> {
-        // Never closed.
-        self.0.queries.clone().acquire_owned().await.ok()
+    async fn query_permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = tokio::time::timeout(QUERY_PATIENCE, self.0.queries.clone().acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
+            Refusal::new(Code::Throttled, "other queries take all there is to answer them; ask again")
+        })
     }
 
     /// Writes traces one after the other; blocks.
@@ -147,7 +165,7 @@ impl Local {
     pub async fn call(&self, operation: &'static Operation, body: &[u8]) -> Result<Value, Refusal> {
         let body = model::parse(body)?;
         model::check(operation, &body)?;
-        let permit = if is_query(operation) { self.query_permit().await } else { None };
+        let permit = if is_query(operation) { Some(self.query_permit().await?) } else { None };
         let inner = self.0.clone();
         let answered = tokio::task::spawn_blocking(move || inner.answer(operation, &body)).await;
         drop(permit);
@@ -221,17 +239,43 @@ impl Inner {
     }
 
     fn account_call(&self, operation: &'static Operation, body: &Value, now: f64) -> Result<Value, Refusal> {
-        let mut account = lock(&self.account);
-        let answer = account.call(operation, body, now, &mut || fastrand::u64(..));
-        // What was answered must outlive a restart.
-        if account.is_unsaved() {
-            let saved = self.store.save_account(account.to_json().as_bytes());
-            account.set_saved(saved.is_ok());
-            saved.map_err(|error| {
-                Refusal::internal(format!("it is done, but cannot be kept on disk: {error}"))
-            })?;
+        let (answer, before, changed) = {
+            let mut account = lock(&self.account);
+            let before = account.is_unsaved();
+            account.set_saved(true);
+            let answer = account.call(operation, body, now, &mut || fastrand::u64(..));
+            let changed = account.is_unsaved();
+            account.set_saved(!before && !changed);
+            (answer, before, changed)
+        };
+        if (before || changed)
+            && let Err(error) = self.save()
+            && changed
+        {
+            let message =
+                format!("it is done, but cannot be kept on disk, and is gone after a restart: {error}");
+            return Err(Refusal::internal(message));
         }
         answer.unwrap_or_else(|| Err(Refusal::internal("nobody answers this operation")))
+    }
+
+    /// What was answered must outlive a restart. Whoever only asks does not wait for the disk: the account is not held
+    /// while it is written. Who writes last writes what is newest.
+    fn save(&self) -> std::io::Result<()> {
+        let _one_at_a_time = lock(&self.saving);
+        let text = {
+            let mut account = lock(&self.account);
+            if !account.is_unsaved() {
+                return Ok(());
+            }
+            account.set_saved(true);
+            account.to_json()
+        };
+        let saved = self.store.save_account(text.as_bytes());
+        if saved.is_err() {
+            lock(&self.account).set_saved(false);
+        }
+        saved
     }
 }
 

@@ -19,10 +19,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most documents in one request. X-Ray takes 50; a body full of empty strings must not become a million of them.
 const DOCUMENTS_MAX: usize = 1000;
+
+/// Longest time a sender waits for a store whose disk does not answer.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same where the documents go to X-Ray too.
+const BESIDE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct PutTraceSegments<'a> {
@@ -99,6 +105,11 @@ pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result
         })?;
     }
     let unprocessed = match &api.local {
+        Some(local) if api.forward.is_some() => {
+            // X-Ray has the documents: whatever the store does with them, who sent them must not send them again.
+            let kept = store(local, Transport::Http, &documents);
+            tokio::time::timeout(BESIDE_TIMEOUT, kept).await.unwrap_or(Ok(Vec::new())).unwrap_or_default()
+        }
         Some(local) => store(local, Transport::Http, &documents).await?,
         None => Vec::new(),
     };
@@ -143,7 +154,7 @@ async fn store(
 ) -> Result<Vec<InvalidDocument>, ApiError> {
     let documents = documents.iter().map(|document| document.as_bytes());
     let judged = match local.store().put(transport, documents) {
-        Ok(put) => put.judged().await,
+        Ok(put) => tokio::time::timeout(STORE_TIMEOUT, put.judged()).await.unwrap_or(Err(PutError::Disk)),
         Err(error) => Err(error),
     };
     let judged = judged.map_err(|error| match error {

@@ -35,7 +35,7 @@ pub(super) async fn export(
     guard::check_reader(&request, &api.http)?;
     let local = api.local()?.clone();
     let filter = local.filter(&wanted.filter).map_err(|refusal| ApiError::invalid(refusal.message))?;
-    let permit = local.query_permit().await;
+    let permit = local.export_permit().ok_or_else(|| ApiError::unavailable("too many exports are open"))?;
     let (parts, body) = stream::body();
     let window = Window { by: By::Start, from: wanted.from, until: wanted.to };
     tokio::task::spawn_blocking(move || {

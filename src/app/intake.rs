@@ -41,13 +41,16 @@ impl Intake for ToXRay {
 #[derive(Debug, Clone)]
 pub(super) struct ToStore {
     pub(super) store: Store,
-    pub(super) events: Events,
+    /// Told of what is no document; nobody where the way to X-Ray says it already.
+    pub(super) events: Option<Events>,
 }
 
 impl Intake for ToStore {
     fn take<'a>(&self, _: Instant, datagrams: impl Iterator<Item = &'a [u8]> + Clone) {
         self.store.offer_datagrams(datagrams, |reason| {
-            self.events.datagram_refused(RefusedReason::Datagram(reason), &[]);
+            if let Some(events) = &self.events {
+                events.datagram_refused(RefusedReason::Datagram(reason), &[]);
+            }
         });
     }
 

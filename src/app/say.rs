@@ -111,13 +111,14 @@ pub(super) fn end(report: &Report, spool_outlives: bool) {
 
 fn kept_at_end(ledger: &Ledger) {
     let (received, stored) = (ledger.received_total(), ledger.stored);
-    let (refused, dropped) = (ledger.refused_total(), ledger.dropped_total());
-    if dropped > 0 {
+    let (refused, dropped, waiting) = (ledger.refused_total(), ledger.dropped_total(), ledger.waiting);
+    if dropped + waiting > 0 {
         tracing::error!(
             received,
             stored,
             refused,
             dropped,
+            waiting,
             "the store is closed; some documents are not in it"
         );
     } else {

@@ -3,6 +3,7 @@
 use crate::api::{Local, LocalError};
 use crate::config::Storing;
 use crate::events::Events;
+use crate::shutdown::Stop;
 use crate::store::{self, OpenError, Place, Store, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +40,15 @@ pub(super) fn open(settings: &Storing, events: &Events) -> Result<Local, Storing
     Ok(Local::new(store, settings)?)
 }
 
-/// Writes and seals what there is.
-pub(super) async fn close(store: Store, left: Duration) {
+/// Writes and seals what there is, as long as there is time and nobody insists.
+pub(super) async fn close(store: Store, left: Duration, stop: &mut Stop) {
     // A disk that hangs must not keep the process.
     let patience = STOP_TIMEOUT.min(left.max(Duration::from_secs(1)));
-    let stopped = tokio::task::spawn_blocking(move || store.stop(patience)).await;
+    let stopping = tokio::task::spawn_blocking(move || store.stop(patience));
+    let stopped = tokio::select! {
+        stopped = stopping => stopped,
+        () = stop.insisted() => return,
+    };
     let Ok(stopped) = stopped else { return };
     if stopped.unwritten > 0 {
         tracing::error!(
@@ -52,6 +57,6 @@ pub(super) async fn close(store: Store, left: Duration) {
         );
     }
     if !stopped.in_time {
-        tracing::error!("the store's disk does not answer; the next start reads what was written");
+        tracing::error!("the store did not end in time; the next start reads what was written");
     }
 }

@@ -7,6 +7,7 @@ use crate::query::search::{Match, Search, search};
 use crate::query::trace::Trace;
 use crate::query::{Source, Stored, Window};
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 /// Traces read at once.
 const CHUNK: usize = 50;
@@ -41,7 +42,10 @@ impl Export<'_> {
         }
         loop {
             let wanted = Search { window, expression: filter, groups: &groups, sample: 1.0 };
+            // Not held while a slow reader is waited for.
+            let permit = Handle::current().block_on(inner.queries.acquire());
             let found = search(&inner.store, &wanted).map_err(|error| failed(&error))?;
+            drop(permit);
             for chunk in found.matches.chunks(CHUNK) {
                 let ids: Vec<_> = chunk.iter().map(|found| found.id).collect();
                 let documents = inner.store.documents(&ids).map_err(|error| failed(&error))?;
