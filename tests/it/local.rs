@@ -289,3 +289,39 @@ async fn without_a_store_queries_are_refused() {
     assert_eq!(daemon.get("/tail").await.status, 404);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn who_does_not_read_an_export_holds_up_nobody() {
+    let daemon = Daemon::start(local_config("--store memory"));
+    // More than sockets and the daemon hold for a reader.
+    for number in 0..10 {
+        let large = json!({ "metadata": { "default": { "text": "x".repeat(60_000) } } });
+        let segments: Vec<_> = (0..20).map(|at| segment(20_000 + number * 20 + at, &large).1).collect();
+        daemon.put(&segments.iter().collect::<Vec<_>>()).await;
+    }
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut export = daemon.open("/export?from=0&to=9999999999").await;
+        export.until("200 OK").await;
+        unread.push(export);
+    }
+    assert_eq!(daemon.summaries("").await.len(), 200);
+    let one_too_many = daemon.get("/export?from=0&to=1").await;
+    assert!(one_too_many.status == 503 && one_too_many.body.contains("too many exports"), "{one_too_many:?}");
+    drop(unread);
+    daemon.stop_local().await;
+}
+
+#[tokio::test]
+async fn sampling_rules_are_answered_although_nothing_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("store");
+    let daemon = Daemon::start(local_config(&format!("--store {}", place.display())));
+    std::fs::remove_dir_all(&place).unwrap();
+    daemon.answer("GetSamplingRules", &json!({})).await;
+    let group = json!({ "GroupName": "slow", "FilterExpression": "responsetime > 5" });
+    let refused = daemon.ask("CreateGroup", &group).await;
+    assert_eq!((refused.status, &refused.json()["__type"]), (500, &json!("InternalFailure")));
+    daemon.answer("GetSamplingRules", &json!({})).await;
+    daemon.stop_local().await;
+}
