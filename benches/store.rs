@@ -9,18 +9,19 @@ mod support;
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::SIZES;
 use tempfile::TempDir;
-use traces::Traces;
+use traces::{SEGMENTS as SEGMENTS_OF_A_TRACE, Traces};
 use xrayd::config::Environment;
 use xrayd::query::filter::{Expression, NoGroups};
 use xrayd::query::graph::Graph;
 use xrayd::query::search::{Search, search};
-use xrayd::query::{By, Columns, Record, Row, Source, TraceId, Window};
+use xrayd::query::{By, Columns, Record, Row, Source, Stored, TraceId, Window};
 use xrayd::store::block::{self, Block};
 use xrayd::store::kept::Kept;
 use xrayd::store::ledger::Transport;
@@ -42,6 +43,9 @@ const BLOCKS: u64 = 8;
 
 /// Traces are fetched in so many different fives.
 const FIVES: u64 = 64;
+
+/// Traces of a page of GetTraceSummaries.
+const PAGE: u64 = 200;
 
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -73,7 +77,8 @@ fn large() -> &'static Large {
         let numbers: Vec<_> = (0..traces.segments()).collect();
         for numbers in numbers.chunks(10_000) {
             let documents: Vec<_> = numbers.iter().map(|number| traces.document(*number)).collect();
-            let put = store.put(Transport::Import, documents.iter().map(Vec::as_slice)).expect("there is room");
+            let put =
+                store.put(Transport::Import, documents.iter().map(Vec::as_slice)).expect("there is room");
             put.wait().expect("the disk works");
         }
         store.seal_now().blocking_recv().expect("the disk works");
@@ -121,8 +126,9 @@ fn ingest(criterion: &mut Criterion) {
             for seed in 0..iterations {
                 let traces = Traces::new(count, now(), 60, seed + 1);
                 let header = support::HEADER.as_bytes();
-                let datagrams: Vec<_> =
-                    (0..traces.segments()).map(|number| [header, &traces.document(number)].concat()).collect();
+                let datagrams: Vec<_> = (0..traces.segments())
+                    .map(|number| [header, &traces.document(number)].concat())
+                    .collect();
                 let began = Instant::now();
                 for pass in datagrams.chunks(PASS) {
                     store.offer_datagrams(pass.iter().map(Vec::as_slice), |error| panic!("{error}"));
@@ -231,26 +237,33 @@ fn searches(criterion: &mut Criterion) {
 
 fn fetches(criterion: &mut Criterion) {
     let large = large();
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut five = || -> Vec<TraceId> {
-        let ids = (0..5).map(|_| large.traces.id(random.u64(0..large.traces.count())));
-        ids.filter_map(|id| TraceId::parse(&id)).collect()
+    let count = large.traces.count();
+    let read = |ids: &dyn Fn() -> Vec<u64>| -> Vec<TraceId> {
+        ids().into_iter().filter_map(|trace| TraceId::parse(&large.traces.id(trace))).collect()
     };
-    let fives: Vec<_> = (0..FIVES).map(|_| five()).collect();
-    let mut next = fives.iter().cycle();
+    let random = RefCell::new(fastrand::Rng::with_seed(1));
+    let five = || (0..5).map(|_| random.borrow_mut().u64(0..count)).collect();
+    let fives: Vec<_> = (0..FIVES).map(|_| read(&five)).collect();
+    let newest = vec![read(&|| (count.saturating_sub(PAGE)..count).rev().collect())];
+    let apart = vec![read(&|| (0..PAGE).map(|at| at * count / PAGE).collect())];
     let mut group = criterion.benchmark_group("store/documents");
-    group.throughput(Throughput::Elements(5));
-    group.bench_function("of 5 traces", |bencher| {
-        bencher.iter_batched(
-            || next.next().cloned().unwrap_or_default(),
-            |ids| {
-                let found = large.store.documents(&ids).unwrap_or_default();
-                assert!(found.iter().all(|documents| documents.len() >= 5), "{ids:?}");
-                found
-            },
-            BatchSize::SmallInput,
-        );
-    });
+    for (name, all) in [("of 5 traces", fives), ("of the newest 200", newest), ("of 200 apart", apart)] {
+        let traces = all.first().map_or(0, Vec::len) as u64;
+        let mut next = all.iter().cycle();
+        group.throughput(Throughput::Elements(traces * SEGMENTS_OF_A_TRACE));
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || next.next().cloned().unwrap_or_default(),
+                |ids| {
+                    let found = large.store.documents(&ids).unwrap_or_default();
+                    let whole = |documents: &Vec<Stored>| documents.len() as u64 == SEGMENTS_OF_A_TRACE;
+                    assert!(found.iter().all(whole), "{ids:?}");
+                    found
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
     group.finish();
 }
 

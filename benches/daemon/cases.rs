@@ -1,7 +1,7 @@
 //! The cases: a ladder of rates, bursts, and TLS beside its floor.
 
-use crate::floor::Floor;
 use crate::contender::Contender;
+use crate::floor::Floor;
 use crate::load::Generator;
 use crate::mock::{Certificate, Mock};
 use crate::options::Options;

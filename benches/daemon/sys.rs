@@ -1,6 +1,9 @@
 //! The system calls the standard library has no words for.
 
-#![expect(unsafe_code, reason = "affinity, capabilities, sendmmsg, SO_RCVBUFFORCE and CPU clocks have no safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "affinity, capabilities, sendmmsg, SO_RCVBUFFORCE and CPU clocks have no safe wrapper"
+)]
 #![allow(dead_code, reason = "every bench takes the parts it needs")]
 
 use std::io;

@@ -21,8 +21,12 @@ const UNSEALED: u64 = 8_000;
 const COMPACTION_BEGINS: Duration = Duration::from_secs(3);
 
 /// The threads that have to do with a segment on its way to the disk, and the columns they are shown in.
-const THREADS: [(&str, &str); 4] =
-    [("udp-receive", "receive"), ("store-write", "write"), ("store-seal", "seal"), ("store-compact", "compact")];
+const THREADS: [(&str, &str); 4] = [
+    ("udp-receive", "receive"),
+    ("store-write", "write"),
+    ("store-seal", "seal"),
+    ("store-compact", "compact"),
+];
 
 /// Runs what was asked for.
 ///
@@ -120,8 +124,21 @@ fn tell_head(traces: &Traces, options: &Options) {
     let [receive, write, seal, compact] = threads;
     report::head(
         &title,
-        &["rate/s", "sent/s", "stored/s", "lost", "kernel drops", "CPU µs/segment", "with compaction", receive, write,
-            seal, compact, "MB", "peak MB"],
+        &[
+            "rate/s",
+            "sent/s",
+            "stored/s",
+            "lost",
+            "kernel drops",
+            "CPU µs/segment",
+            "with compaction",
+            receive,
+            write,
+            seal,
+            compact,
+            "MB",
+            "peak MB",
+        ],
     );
 }
 

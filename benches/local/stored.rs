@@ -47,7 +47,10 @@ pub(crate) fn reopen(
     loop {
         if let Ok(mut client) = Client::connect(daemon.tcp()) {
             let answer = client.ask("Traces", &json!({ "TraceIds": [trace] }))?;
-            ensure!(answer["Traces"].as_array().is_some_and(|traces| traces.len() == 1), "no {trace}: {answer}");
+            ensure!(
+                answer["Traces"].as_array().is_some_and(|traces| traces.len() == 1),
+                "no {trace}: {answer}"
+            );
             let took = began.elapsed();
             let cpu = daemon.cpu_of_all()?;
             return Ok((daemon, took, cpu));

@@ -299,7 +299,10 @@ fn a_log_cut_anywhere_gives_what_is_whole_and_says_how_much_is_not() {
         let whole = lengths.iter().filter(|&&end| end <= length).count().saturating_sub(1);
         let expected: Vec<_> = (0..whole as u64).map(|id| document(1, id)).collect();
         assert_eq!(texts(&store), expected, "{length}");
-        let damaged = world.take_events().iter().any(|event| matches!(event, Event::LogDamaged { torn_bytes, .. } if *torn_bytes > 0));
+        let damaged = world
+            .take_events()
+            .iter()
+            .any(|event| matches!(event, Event::LogDamaged { torn_bytes, .. } if *torn_bytes > 0));
         assert_eq!(damaged, length > 0 && !lengths.contains(&length), "{length}");
     }
 }
@@ -310,7 +313,10 @@ fn rubbish_is_swept_and_the_files_of_others_are_left_alone() {
     three_files(folder.path());
     let day = folder.path().join("date=2026-11-25");
     let others = [day.join("mine.parquet"), folder.path().join("notes.txt"), folder.path().join("date=x")];
-    let rubbish = [day.join("0000000000000009-0000000000000009.parquet.partial"), folder.path().join("account.json.partial")];
+    let rubbish = [
+        day.join("0000000000000009-0000000000000009.parquet.partial"),
+        folder.path().join("account.json.partial"),
+    ];
     for path in others.iter().chain(&rubbish) {
         std::fs::write(path, "x").unwrap();
     }
