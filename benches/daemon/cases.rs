@@ -1,10 +1,12 @@
 //! The cases: a ladder of rates, bursts, and TLS beside its floor.
 
+use crate::contender::Contender;
 use crate::floor::Floor;
-use crate::load::{Generator, Sent};
+use crate::load::Generator;
 use crate::mock::{Certificate, Mock};
 use crate::options::Options;
-use crate::process::{Contender, Daemon};
+use crate::pace::Sent;
+use crate::process::Daemon;
 use crate::report::{self, Sample};
 use crate::support::{HEADER, USUAL_BYTES};
 use crate::sys;
@@ -52,7 +54,7 @@ fn take_cores() -> Core {
 fn tell_conditions(options: &Options, core: Core) -> anyhow::Result<()> {
     let mock = Mock::start(None, true, 1)?;
     for contender in [Contender::large(), Contender::small()] {
-        let daemon = Daemon::start(&contender, core, &mock.endpoint(), None)?;
+        let daemon = contender.start(core, &mock.endpoint(), None)?;
         let granted = daemon.receive_buffer_bytes().map_or_else(|| "?".to_owned(), |bytes| bytes.to_string());
         println!("{}: receive buffer of {granted} bytes", contender.name);
         if let Some(remark) = &daemon.remark {
@@ -270,7 +272,7 @@ impl Warm {
     ) -> anyhow::Result<Self> {
         let mock = Mock::start(certificate, true, WARM_UP_MARKS + count)?;
         let authority = certificate.map(|certificate| certificate.pem.as_str());
-        let daemon = Daemon::start(contender, core, &mock.endpoint(), authority)?;
+        let daemon = contender.start(core, &mock.endpoint(), authority)?;
         let mut generator = Generator::new(daemon.udp(), datagram_bytes)?;
         for mark in 0..WARM_UP_MARKS {
             generator.send_at_once(mark..mark + 1)?;

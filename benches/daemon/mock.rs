@@ -3,6 +3,7 @@
 //! A thread for each connection, blocking reads, and two searches through each body: little enough to share a
 //! core with the load generator.
 
+use crate::pace::poll_again;
 use crate::support::{MARK, MARK_DIGITS};
 use anyhow::Context;
 use memchr::memmem::{self, Finder};
@@ -139,12 +140,6 @@ impl Drop for Mock {
         // Wakes the thread that accepts, so that it sees the end; if it is gone, so much the better.
         let _ = TcpStream::connect(self.address);
     }
-}
-
-/// A short sleep between two looks at counters that nobody can wait for.
-#[expect(clippy::disallowed_methods, reason = "counters and files of another process cannot be waited for")]
-pub(crate) fn poll_again() {
-    std::thread::sleep(Duration::from_millis(2));
 }
 
 fn accept(listener: &TcpListener, state: &Arc<State>) {

@@ -1,6 +1,6 @@
 //! What to run: arguments behind `cargo bench --bench daemon --`, and the variable `OTHER`.
 
-use crate::process::Contender;
+use crate::contender::Contender;
 use anyhow::{Context, bail};
 use std::time::Duration;
 use xrayd::config::Environment;

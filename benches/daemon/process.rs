@@ -1,53 +1,21 @@
 //! A daemon as a child process, and what `/proc` says about it.
 
-use crate::mock::poll_again;
-use crate::sys::{self, CAP_NET_ADMIN};
+#![allow(dead_code, reason = "every bench takes the parts it needs")]
+
+use crate::pace::poll_again;
+use crate::sys;
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Half of the receive buffer many systems grant: the kernel doubles it to 212,992 bytes, `rmem_default`.
-const SMALL_BUFFER_KB: &str = "104";
-
 /// Longest time a daemon may take to answer.
 const START_MAX: Duration = Duration::from_secs(10);
-
-/// A daemon that takes part.
-#[derive(Debug, Clone)]
-pub(crate) struct Contender {
-    pub(crate) name: String,
-    program: PathBuf,
-    flags: Vec<&'static str>,
-    /// Started without the right to exceed the system's receive buffer.
-    drop_net_admin: bool,
-    pub(crate) ours: bool,
-}
-
-impl Contender {
-    /// Our daemon as it starts by default: it asks for a large receive buffer.
-    pub(crate) fn large() -> Self {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_xrayd"));
-        Self { name: "xrayd".to_owned(), program, flags: Vec::new(), drop_net_admin: false, ours: true }
-    }
-
-    /// Our daemon as it lives in many containers: 212,992 bytes of receive buffer and no right to more.
-    pub(crate) fn small() -> Self {
-        let flags = vec!["--receive-buffer-kb", SMALL_BUFFER_KB];
-        Self { name: "xrayd small".to_owned(), flags, drop_net_admin: true, ..Self::large() }
-    }
-
-    /// Any daemon with the official one's flags; its receive buffer is what it takes itself.
-    pub(crate) fn other(name: &str, program: &str) -> std::io::Result<Self> {
-        // The daemon runs in a folder of its own.
-        let program = std::path::absolute(program)?;
-        Ok(Self { name: name.to_owned(), program, flags: Vec::new(), drop_net_admin: false, ours: false })
-    }
-}
 
 /// A running daemon. Dropped, it is killed.
 pub(crate) struct Daemon {
@@ -60,50 +28,23 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it on free ports and waits until it answers. `authority` is the certificate of the endpoint.
-    pub(crate) fn start(
-        contender: &Contender,
+    /// Starts it, with a folder of its own to run in and to log to.
+    pub(crate) fn spawn(
+        mut command: Command,
+        (udp, tcp): (SocketAddr, SocketAddr),
+        folder: TempDir,
         core: Option<usize>,
-        endpoint: &str,
-        authority: Option<&str>,
+        drop_net_admin: bool,
     ) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let config = folder.path().join("daemon.yaml");
-        // Go has no variable for a bundle that every daemon reads; ours is asked to check the certificate.
-        let verify = if authority.is_some() && !contender.ours { "NoVerifySSL: true\n" } else { "" };
-        let text =
-            format!("Version: 2\nEndpoint: \"{endpoint}\"\nLocalMode: true\nRegion: \"us-east-1\"\n{verify}");
-        fs::write(&config, text)?;
-        let (udp, tcp) = free_ports()?;
-        let mut command = Command::new(&contender.program);
         command
-            .args(["-o", "-n", "us-east-1", "-c"])
-            .arg(&config)
-            .args(["-b", &udp.to_string(), "-t", &tcp.to_string()])
-            .args(&contender.flags)
-            .env_clear()
-            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-            .env("AWS_SECRET_ACCESS_KEY", "example")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("HOME", folder.path())
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(fs::File::create(folder.path().join("log"))?)
             .stderr(fs::File::create(folder.path().join("errors"))?);
-        if let Some(authority) = authority {
-            let bundle = folder.path().join("authority.pem");
-            fs::write(&bundle, authority)?;
-            command.env("AWS_CA_BUNDLE", bundle);
-        }
-        sys::before_exec(&mut command, core, contender.drop_net_admin);
-        let child =
-            command.spawn().with_context(|| format!("cannot start {}", contender.program.display()))?;
-        let mut daemon = Self { child, udp, tcp, folder, remark: None };
-        daemon.wait_for_answer(contender.ours)?;
-        if contender.drop_net_admin && daemon.holds(CAP_NET_ADMIN)? {
-            daemon.remark = Some(format!("{}: CAP_NET_ADMIN could not be taken away", contender.name));
-        }
-        Ok(daemon)
+        sys::before_exec(&mut command, core, drop_net_admin);
+        let program = command.get_program().to_owned();
+        let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { child, udp, tcp, folder, remark: None })
     }
 
     /// Where it receives.
@@ -111,23 +52,73 @@ impl Daemon {
         self.udp
     }
 
+    /// Where it answers.
+    pub(crate) fn tcp(&self) -> SocketAddr {
+        self.tcp
+    }
+
     /// CPU time of all its threads, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let mut total = Duration::ZERO;
+        Ok(self.cpu_by_thread()?.values().sum())
+    }
+
+    /// CPU time of the threads there are, by their names.
+    pub(crate) fn cpu_by_thread(&self) -> anyhow::Result<BTreeMap<String, Duration>> {
+        let mut all = BTreeMap::new();
         for task in fs::read_dir(self.proc("task"))? {
-            // A thread may end between the two calls.
-            if let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) {
-                total += running_time(&text)?;
+            let task = task?.path();
+            // A thread may end between these calls.
+            let read = |name| fs::read_to_string(task.join(name));
+            if let (Ok(name), Ok(text)) = (read("comm"), read("schedstat")) {
+                *all.entry(name.trim().to_owned()).or_default() += running_time(&text)?;
             }
         }
-        Ok(total)
+        Ok(all)
+    }
+
+    /// CPU time since it was started, also of threads that have ended.
+    pub(crate) fn cpu_of_all(&self) -> anyhow::Result<Duration> {
+        Ok(sys::cpu_time(self.child.id())?)
     }
 
     /// Most memory it ever held, in MB.
     pub(crate) fn peak_mb(&self) -> anyhow::Result<f64> {
-        let text = self.status("VmHWM:")?;
-        let kib: f64 = text.trim_end_matches("kB").trim().parse().context("VmHWM")?;
+        self.status_mb("VmHWM:")
+    }
+
+    /// Memory it holds now, in MB.
+    pub(crate) fn rss_mb(&self) -> anyhow::Result<f64> {
+        self.status_mb("VmRSS:")
+    }
+
+    fn status_mb(&self, key: &str) -> anyhow::Result<f64> {
+        let text = self.status(key)?;
+        let kib: f64 = text.trim_end_matches("kB").trim().parse().context("a size in /proc/PID/status")?;
         Ok(kib / 1024.0)
+    }
+
+    /// What it counts: the sum over all lines of its metrics that begin like this.
+    pub(crate) fn metric(&self, begins: &str) -> anyhow::Result<u64> {
+        let metrics = get(self.tcp, "/metrics")?;
+        let values = metrics.lines().filter(|line| line.starts_with(begins));
+        values.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<u64>()?)).sum()
+    }
+
+    /// Ends it as an orchestrator does, and waits until it has ended.
+    pub(crate) fn terminate(mut self) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let status = self.child.wait()?;
+        anyhow::ensure!(status.success(), "the daemon ended with {status}:\n{}", self.said());
+        Ok(began.elapsed())
+    }
+
+    /// Fails when it has ended.
+    pub(crate) fn ensure_alive(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the daemon ended with {status}:\n{}", self.said()),
+        }
     }
 
     /// Datagrams the kernel had no room for on its socket.
@@ -144,13 +135,11 @@ impl Daemon {
 
     /// The receive buffer it was granted, where it tells: our daemon does, in its metrics.
     pub(crate) fn receive_buffer_bytes(&self) -> Option<u64> {
-        let metrics = get(self.tcp, "/metrics").ok()?;
-        let line = metrics.lines().find(|line| line.starts_with("xrayd_receive_buffer_bytes"))?;
-        line.split_whitespace().last()?.parse().ok()
+        self.metric("xrayd_receive_buffer_bytes").ok().filter(|bytes| *bytes > 0)
     }
 
     /// Whether the kernel lets it use this capability.
-    fn holds(&self, capability: u8) -> anyhow::Result<bool> {
+    pub(crate) fn holds(&self, capability: u8) -> anyhow::Result<bool> {
         let effective = u64::from_str_radix(&self.status("CapEff:")?, 16)?;
         Ok(effective >> capability & 1 == 1)
     }
@@ -165,12 +154,10 @@ impl Daemon {
         Ok(value.with_context(|| format!("no {key} in /proc/PID/status"))?.trim().to_owned())
     }
 
-    fn wait_for_answer(&mut self, has_health: bool) -> anyhow::Result<()> {
+    pub(crate) fn wait_for_answer(&mut self, has_health: bool) -> anyhow::Result<()> {
         let began = Instant::now();
         while !answers(self.tcp, has_health) {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the daemon ended with {status}:\n{}", self.said());
-            }
+            self.ensure_alive()?;
             if began.elapsed() > START_MAX {
                 bail!("the daemon does not answer:\n{}", self.said());
             }
@@ -216,7 +203,7 @@ fn get(tcp: SocketAddr, path: &str) -> std::io::Result<String> {
 }
 
 /// Two ports nobody uses now.
-fn free_ports() -> anyhow::Result<(SocketAddr, SocketAddr)> {
+pub(crate) fn free_ports() -> anyhow::Result<(SocketAddr, SocketAddr)> {
     let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     Ok((udp.local_addr()?, tcp.local_addr()?))
 }

@@ -1,5 +1,7 @@
 //! Figures of several runs, and the Markdown rows they are shown in.
 
+#![allow(dead_code, reason = "every bench takes the parts it needs")]
+
 /// What one run of a daemon under a steady load gave.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {

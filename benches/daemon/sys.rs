@@ -1,12 +1,17 @@
 //! The system calls the standard library has no words for.
 
-#![expect(unsafe_code, reason = "affinity, capabilities, sendmmsg and SO_RCVBUFFORCE have no safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "affinity, capabilities, sendmmsg, SO_RCVBUFFORCE and CPU clocks have no safe wrapper"
+)]
+#![allow(dead_code, reason = "every bench takes the parts it needs")]
 
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 /// `CAP_NET_ADMIN` of `linux/capability.h`: its holder may exceed `net.core.rmem_max`.
 pub(crate) const CAP_NET_ADMIN: u8 = 12;
@@ -57,6 +62,25 @@ pub(crate) fn before_exec(command: &mut Command, core: Option<usize>, drop_net_a
     };
     // SAFETY: between fork and exec only system calls are made, nothing is allocated or locked.
     unsafe { command.pre_exec(prepare) };
+}
+
+/// CPU time a process has had, user and system, all its threads.
+pub(crate) fn cpu_time(process: u32) -> io::Result<Duration> {
+    let process = libc::pid_t::try_from(process).map_err(io::Error::other)?;
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: the call writes one clock id.
+    let result = unsafe { libc::clock_getcpuclockid(process, &raw mut clock) };
+    if result != 0 {
+        return Err(io::Error::from_raw_os_error(result));
+    }
+    // SAFETY: all-zero is a time.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one time.
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Ok(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default()))
 }
 
 /// Lets the calling thread's sleeps end when they should, not up to 50 µs later.

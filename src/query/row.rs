@@ -1,5 +1,7 @@
 //! One document as queries see it: flat, and borrowed from wherever it is kept.
 
+pub(super) mod calls;
+
 use super::id::{SegmentId, TraceId};
 use super::json::status;
 use crate::segment::Kind;
@@ -195,15 +197,15 @@ impl<'a> Row<'a> {
 
     /// The calls in it. What cannot be read is none: the store writes the column itself.
     pub fn calls(&self) -> Vec<Call<'a>> {
-        if self.calls.is_empty() { Vec::new() } else { serde_json::from_str(self.calls).unwrap_or_default() }
+        if self.calls.is_empty() {
+            return Vec::new();
+        }
+        calls::read(self.calls).unwrap_or_else(|| serde_json::from_str(self.calls).unwrap_or_default())
     }
 
     /// The ids of the subsegments in it that are no calls.
     pub fn locals(&self) -> impl Iterator<Item = SegmentId> + use<'a> {
-        self.locals
-            .as_bytes()
-            .chunks_exact(16)
-            .filter_map(|digits| SegmentId::parse(std::str::from_utf8(digits).ok()?))
+        self.locals.as_bytes().chunks_exact(16).filter_map(SegmentId::parse_bytes)
     }
 
     /// The values of one annotation.

@@ -3,7 +3,7 @@
 use super::annotations::Scalar;
 use super::part::{Part, What};
 use crate::query::id::SegmentId;
-use crate::query::row::Call;
+use crate::query::row::{Call, calls};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -83,20 +83,22 @@ impl<'a> Inside<'a> {
         let mut room = Vec::new();
         self.annotations.sort_by(|(one, _), (other, _)| one.cmp(other));
         Texts {
-            annotations: json_text(&ByKey(&self.annotations), self.annotations.is_empty(), &mut room),
-            calls: json_text(&self.calls, self.calls.is_empty(), &mut room),
+            annotations: text_of(self.annotations.is_empty(), &mut room, |room| {
+                serde_json::to_writer(room, &ByKey(&self.annotations)).expect("annotations become JSON");
+            }),
+            calls: text_of(self.calls.is_empty(), &mut room, |room| calls::write(&self.calls, room)),
             locals: self.locals.iter().flat_map(|id| id.digits()).map(char::from).collect(),
         }
     }
 }
 
-fn json_text(value: &impl Serialize, is_empty: bool, room: &mut Vec<u8>) -> Box<str> {
+fn text_of(is_empty: bool, room: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Box<str> {
     if is_empty {
         return Box::default();
     }
     room.clear();
     room.reserve(TEXT_BYTES);
-    serde_json::to_writer(&mut *room, value).expect("texts and numbers become JSON");
+    write(room);
     std::str::from_utf8(room).expect("JSON is text").into()
 }
 

@@ -136,7 +136,7 @@ impl Buffer for TraceIds {
             let place = place.ok_or("a trace id is null")?;
             let id = match &known {
                 Some((same, id)) if values.bytes[same.clone()] == values.bytes[place.clone()] => *id,
-                _ => trace_id(&values.bytes[place.clone()]).ok_or("a trace id is none")?,
+                _ => TraceId::parse_bytes(&values.bytes[place.clone()]).ok_or("a trace id is none")?,
             };
             if self.0.last().is_some_and(|last| *last > id) {
                 return Err("trace ids are not sorted");
@@ -160,42 +160,6 @@ impl Buffer for TraceIds {
     }
 }
 
-fn trace_id(text: &[u8]) -> Option<TraceId> {
-    let text: &[u8; 35] = text.try_into().ok()?;
-    let [b'1', b'-', rest @ ..] = text else { return None };
-    if rest[8] != b'-' {
-        return None;
-    }
-    let (time, high, low) = (eight_digits(&rest[..8])?, eight_digits(&rest[9..17])?, digits(&rest[17..])?);
-    Some(TraceId(u128::from(time) << 96 | u128::from(high) << 64 | u128::from(low)))
-}
-
-/// Reads 16 hex digits.
-fn digits(text: &[u8]) -> Option<u64> {
-    let (high, low) = text.split_at_checked(8)?;
-    Some(u64::from(eight_digits(high)?) << 32 | u64::from(eight_digits(low)?))
-}
-
-/// Reads eight hex digits at once: there are four such readings in each row, and half the time of a scan would go
-/// into them digit by digit.
-fn eight_digits(text: &[u8]) -> Option<u32> {
-    let text = u64::from_be_bytes(text.try_into().ok()?);
-    let each = |byte: u64| byte * 0x0101_0101_0101_0101;
-    // Letters have bit 6 set, and their low four bits are 1 to 6.
-    let letters = (text >> 6) & each(1);
-    let values = (text & each(0x0f)) + letters * 9;
-    // A digit is 0 to 9, a letter 10 to 15, and written again it is what it was, but for the case.
-    let is_letter = letters * 0xff;
-    let lower = ((values + each(0x57)) & is_letter) | ((values + each(0x30)) & !is_letter);
-    let large = (values + each(6)) >> 4 & each(1);
-    if values & each(0xf0) != 0 || large != letters || lower != text | (letters << 5) {
-        return None;
-    }
-    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
-    u32::try_from((fours | fours >> 16) & 0xffff_ffff).ok()
-}
-
 /// Ids of segments.
 #[derive(Debug, Default)]
 pub(super) struct Ids(pub(super) Vec<Option<SegmentId>>);
@@ -210,8 +174,8 @@ impl Buffer for Ids {
         values.texts(&[], |place| {
             let id = match place {
                 Some(place) => {
-                    let text = values.bytes.get(place).filter(|text| text.len() == 16);
-                    Some(text.and_then(digits).map(SegmentId).ok_or("an id is none")?)
+                    let id = values.bytes.get(place).and_then(SegmentId::parse_bytes);
+                    Some(id.ok_or("an id is none")?)
                 }
                 None => None,
             };
@@ -320,25 +284,4 @@ impl<N: Number> Buffer for Numbers<N> {
 pub(super) fn outcome(bits: i32) -> Outcome {
     let has = |bit| bits & bit != 0;
     Outcome { error: has(flags::ERROR), fault: has(flags::FAULT), throttle: has(flags::THROTTLE) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn property_ids_are_read_as_everywhere_else(
-            id in any::<u128>(), byte in any::<u8>(), at in 0_usize..35, upper in any::<bool>()
-        ) {
-            let text = TraceId(id).to_string();
-            let text = if upper { text.to_ascii_uppercase() } else { text };
-            prop_assert_eq!(trace_id(text.as_bytes()), Some(TraceId(id)));
-            let mut changed = text.into_bytes();
-            changed[at] = byte;
-            let expected = std::str::from_utf8(&changed).ok().and_then(TraceId::parse);
-            prop_assert_eq!(trace_id(&changed), expected, "{:?}", changed.escape_ascii().to_string());
-        }
-    }
 }
