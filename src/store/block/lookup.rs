@@ -33,7 +33,9 @@ impl Block {
                 continue;
             }
             if let Ok(found) = guarded(|| self.documents_in(group, within)) {
-                found.into_iter().for_each(|(trace, stored)| each(trace, stored));
+                for (trace, stored) in found {
+                    each(trace, stored);
+                }
                 continue;
             }
             // What is damaged may be a page that only one of them needs.
