@@ -6,6 +6,7 @@
 use super::{Answer, model, unique_text};
 use crate::query::TraceId;
 use crate::refusal::Refusal;
+use crate::segment::normal_trace_id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -68,7 +69,8 @@ impl Retrievals {
     pub(super) fn start(&mut self, body: &Value, now: f64, random: &mut dyn FnMut() -> u64) -> Answer {
         let mut trace_ids = Vec::new();
         for id in model::list(body, "TraceIds").iter().filter_map(Value::as_str) {
-            let parsed = TraceId::parse(id)
+            let parsed = normal_trace_id(id)
+                .and_then(|id| TraceId::parse(&id))
                 .ok_or_else(|| Refusal::invalid(format!("Invalid trace id {id}: incorrect id format")))?;
             if !trace_ids.contains(&parsed) {
                 trace_ids.push(parsed);

@@ -167,8 +167,12 @@ impl Local {
         model::check(operation, &body)?;
         let permit = if is_query(operation) { Some(self.query_permit().await?) } else { None };
         let inner = self.0.clone();
-        let answered = tokio::task::spawn_blocking(move || inner.answer(operation, &body)).await;
-        drop(permit);
+        let answered = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, whether or not somebody still waits for it.
+            let _permit = permit;
+            inner.answer(operation, &body)
+        });
+        let answered = answered.await;
         answered.unwrap_or_else(|_| Err(Refusal::internal("the query did not end as it should")))
     }
 }

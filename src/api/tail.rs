@@ -6,7 +6,7 @@
 
 use super::error::ApiError;
 use super::local::Local;
-use super::stream::{self, Cut, Parts};
+use super::stream::{self, Parts};
 use super::{Api, guard};
 use crate::query::filter::Expression;
 use crate::store::kept::Kept;
@@ -20,13 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::mpsc::error::SendError;
+use tokio::time::Instant;
 
 /// Traces that change often are shown at most this often.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A comment this often, so that proxies keep the connection, and a reader that has gone is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Who takes nothing for this long does not read any more.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -59,18 +62,25 @@ async fn run(
     filter: Option<Arc<Expression>>,
     mut stored: Receiver<Arc<Kept>>,
     parts: &Parts,
-) -> Result<(), SendError<Result<Bytes, Cut>>> {
-    parts.send(Ok(Bytes::from_static(b": traces as they come\n\n"))).await?;
-    let mut changed = BTreeSet::new();
-    let mut lagged = 0;
+) -> Result<(), Gone> {
+    send(parts, Bytes::from_static(b": traces as they come\n\n")).await?;
+    let (mut changed, mut lagged) = (BTreeSet::new(), 0);
+    let mut keep_alive = tokio::time::interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     loop {
-        match tokio::time::timeout(KEEP_ALIVE, stored.recv()).await {
-            Err(_) => parts.send(Ok(Bytes::from_static(b":\n\n"))).await?,
-            Ok(Ok(kept)) => {
+        let next = tokio::select! {
+            () = parts.closed() => return Err(Gone),
+            _ = keep_alive.tick() => {
+                send(parts, Bytes::from_static(b":\n\n")).await?;
+                continue;
+            }
+            next = stored.recv() => next,
+        };
+        match next {
+            Ok(kept) => {
                 changed.insert(kept.record.trace_id);
             }
-            Ok(Err(RecvError::Lagged(count))) => lagged += count,
-            Ok(Err(RecvError::Closed)) => return Ok(()),
+            Err(RecvError::Lagged(count)) => lagged += count,
+            Err(RecvError::Closed) => return Ok(()),
         }
         tokio::time::sleep(INTERVAL).await;
         loop {
@@ -83,12 +93,22 @@ async fn run(
             }
         }
         if lagged > 0 {
-            parts.send(Ok(event("lagged", &lagged.to_string()))).await?;
+            send(parts, event("lagged", &lagged.to_string())).await?;
             lagged = 0;
         }
         for summary in local.matching(std::mem::take(&mut changed), filter.clone()).await {
-            parts.send(Ok(event("trace", &summary))).await?;
+            send(parts, event("trace", &summary)).await?;
         }
+    }
+}
+
+/// Nobody reads any more.
+struct Gone;
+
+async fn send(parts: &Parts, part: Bytes) -> Result<(), Gone> {
+    match tokio::time::timeout(PATIENCE, parts.send(Ok(part))).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Gone),
     }
 }
 

@@ -87,7 +87,7 @@ fn parse(body: &[u8]) -> Result<Vec<Cow<'_, str>>, ApiError> {
 /// Answers 200 once the documents are taken, 503 when there is no room: an HTTP client can wait. Where they are forwarded,
 /// they then wait in the pipeline; where they are kept, they can be read.
 pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
-    let (body, charge) = read(&api, request).await?;
+    let (body, charge) = read(&api, request, BODY_MAX_BYTES).await?;
     let documents = match parse(&body) {
         // Recorded of X-Ray.
         Ok(documents) if documents.is_empty() && api.local.is_some() => {
@@ -129,16 +129,17 @@ fn in_xrays_words(body: &[u8], error: &ApiError) -> Response {
 
 /// The same for documents that go nowhere but into the store.
 pub(super) async fn import(api: &Api, local: &Local, request: Request) -> Result<Response, ApiError> {
-    let (body, charge) = read(api, request).await?;
+    // X-Ray puts a segment and all its subsegments into one document, which can be larger than any that was sent.
+    let (body, charge) = read(api, request, usize::MAX).await?;
     let documents = parse(&body)?;
     let unprocessed = store(local, Transport::Import, &documents).await?;
     drop(charge);
     Ok(answer(&unprocessed))
 }
 
-async fn read(api: &Api, request: Request) -> Result<(Bytes, Charge), ApiError> {
+async fn read(api: &Api, request: Request, max: usize) -> Result<(Bytes, Charge), ApiError> {
     // What is read and what is made of it are both in memory for a moment.
-    let body_max = BODY_MAX_BYTES.min(api.for_documents.limit() / 2);
+    let body_max = max.min(api.for_documents.limit() / 2);
     let (body, mut charge) = api.read_body(request, body_max, &api.for_documents).await?;
     if !charge.try_grow(body.len()) {
         return Err(ApiError::busy());

@@ -449,6 +449,7 @@ impl Found {
         let hosts = self.text("allowed-host").unwrap_or_default();
         let allowed_hosts =
             hosts.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty());
+        let allowed_hosts = allowed_hosts.chain(own_name());
         let allow_remote_query = self.switch("allow-remote-query")?;
         Ok(Http {
             proxy_all,
@@ -544,6 +545,14 @@ fn is_url(text: &str, schemes: &[&str]) -> bool {
     uri.is_some_and(|uri| {
         uri.host().is_some() && uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
     })
+}
+
+/// What this host calls itself, in lower case.
+fn own_name() -> Option<String> {
+    #[cfg(unix)]
+    return rustix::system::uname().nodename().to_str().ok().map(str::to_ascii_lowercase);
+    #[cfg(not(unix))]
+    None
 }
 
 /// Where programs of this user keep their data (XDG Base Directory Specification).

@@ -311,7 +311,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "AllowedHost",
         "HOST,…",
         "",
-        "further Host names under which proxied operations are answered",
+        "further Host names under which traces are shown and proxied operations answered, beside addresses, localhost and the host's own name",
     ),
 ];
 

@@ -30,18 +30,9 @@ impl Daemon {
         let mut last = anyhow::anyhow!("no TCP address is configured");
         for &address in &config.listen.tcp {
             let address = reachable(address);
-            match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    let (requests, connection) = handshake(TokioIo::new(stream)).await?;
-                    tokio::spawn(connection);
-                    return Ok(Self { address, requests });
-                }
-                Ok(Err(error)) => {
-                    last = anyhow::Error::new(error).context(format!(
-                        "no daemon at {address}; start xrayd local, or say where it is with -t"
-                    ));
-                }
-                Err(_) => last = anyhow::anyhow!("no answer from {address} within {CONNECT_TIMEOUT:?}"),
+            match connect(address).await {
+                Ok(requests) => return Ok(Self { address, requests }),
+                Err(error) => last = error,
             }
         }
         Err(last)
@@ -54,6 +45,26 @@ impl Daemon {
         target: &str,
         body: Bytes,
     ) -> anyhow::Result<Response<Incoming>> {
+        let answer = self.send(method, target, body).await?;
+        self.expect_ok(answer).await
+    }
+
+    /// Posts what may be too large; none when it is.
+    pub(super) async fn ask_large(
+        &mut self,
+        target: &str,
+        body: Bytes,
+    ) -> anyhow::Result<Option<Response<Incoming>>> {
+        let answer = self.send("POST", target, body).await?;
+        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            // The daemon closes a connection whose body it does not read.
+            self.requests = connect(self.address).await?;
+            return Ok(None);
+        }
+        self.expect_ok(answer).await.map(Some)
+    }
+
+    async fn send(&mut self, method: &str, target: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {
         let request = Request::builder()
             .method(method)
             .uri(target)
@@ -62,19 +73,36 @@ impl Daemon {
             // What only programs can send: the daemon changes nothing for a page of another site.
             .header("x-xrayd", "1")
             .body(Full::new(body))?;
-        let lost = || format!("the connection to {} was lost", self.address);
         let answer = async {
             self.requests.ready().await?;
             self.requests.send_request(request).await
         };
-        let answer = answer.await.with_context(lost)?;
+        answer.await.with_context(|| self.lost())
+    }
+
+    async fn expect_ok(&self, answer: Response<Incoming>) -> anyhow::Result<Response<Incoming>> {
         if answer.status() == StatusCode::OK {
             return Ok(answer);
         }
         let status = answer.status();
-        let body = answer.into_body().collect().await.with_context(lost)?.to_bytes();
+        let body = answer.into_body().collect().await.with_context(|| self.lost())?.to_bytes();
         bail!("{} answered {status}: {}", self.address, message(&body))
     }
+
+    fn lost(&self) -> String {
+        format!("the connection to {} was lost", self.address)
+    }
+}
+
+async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let connected =
+        connecting.with_context(|| format!("no answer from {address} within {CONNECT_TIMEOUT:?}"))?;
+    let stream = connected
+        .with_context(|| format!("no daemon at {address}; start xrayd local, or say where it is with -t"))?;
+    let (requests, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(requests)
 }
 
 /// What an error's body says to a person.

@@ -84,7 +84,8 @@ pub const OPERATIONS: [Operation; 38] = [
         "GetSamplingTargets",
         "/SamplingTargets",
         &[
-            required("SamplingStatisticsDocuments", Shape::List(at_most(25), &SAMPLING_STATISTICS)),
+            // X-Ray's model has 25; OpenTelemetry's sampler for JavaScript reports all rules at once, which can be one more.
+            required("SamplingStatisticsDocuments", Shape::List(at_most(26), &SAMPLING_STATISTICS)),
             optional(
                 "SamplingBoostStatisticsDocuments",
                 Shape::List(at_most(25), &SAMPLING_BOOST_STATISTICS),
