@@ -83,6 +83,11 @@ pub(crate) fn cpu_time(process: u32) -> io::Result<Duration> {
     Ok(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default()))
 }
 
+/// CPU time of the calling process.
+pub(crate) fn own_cpu_time() -> io::Result<Duration> {
+    cpu_time(0)
+}
+
 /// Lets the calling thread's sleeps end when they should, not up to 50 µs later.
 pub(crate) fn exact_sleeps() {
     // SAFETY: a setting of the calling thread.

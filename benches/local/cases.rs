@@ -80,6 +80,8 @@ struct Ingested {
     daemon: Daemon,
     store: TempDir,
     sent: Sent,
+    /// CPU time of the generator: with less than a core of it left, it is what was too slow.
+    load: Duration,
     stored: u64,
     kernel_drops: u64,
     /// From the first datagram until the last was stored.
@@ -96,8 +98,9 @@ fn ingest(traces: &Traces, rate: u64, options: &Options, core: Option<usize>) ->
     let mut daemon = stored::start(store.path(), options, core)?;
     daemon.wait_for_answer(true)?;
     let mut sender = Sender::new(daemon.udp())?;
-    let (before, began) = (daemon.cpu()?, Instant::now());
+    let (before, own, began) = (daemon.cpu()?, sys::own_cpu_time()?, Instant::now());
     let sent = sender.send(traces, rate)?;
+    let load = sys::own_cpu_time()?.saturating_sub(own);
     let kept = stored::stored(&mut daemon, traces.segments())?;
     let took = began.elapsed();
     let to_log = daemon.cpu()?.saturating_sub(before);
@@ -107,6 +110,7 @@ fn ingest(traces: &Traces, rate: u64, options: &Options, core: Option<usize>) ->
     }
     Ok(Ingested {
         sent,
+        load,
         stored: kept,
         kernel_drops: daemon.kernel_drops()?,
         took,
@@ -130,6 +134,7 @@ fn tell_head(traces: &Traces, options: &Options) {
             "stored/s",
             "lost",
             "kernel drops",
+            "load µs/segment",
             "CPU µs/segment",
             "with compaction",
             receive,
@@ -156,6 +161,7 @@ impl Ingested {
             traces.segments().saturating_sub(self.stored).to_string(),
             self.kernel_drops.to_string(),
         ];
+        cells.push(each(self.load));
         cells.extend(self.cpu.map(each));
         cells.extend(THREADS.map(|(name, _)| each(self.threads.get(name).copied().unwrap_or_default())));
         cells.extend(self.memory_mb.map(|mb| format!("{mb:.1}")));

@@ -1,6 +1,6 @@
 //! Traces as a small shop sends them: one request of `api`, which asks `orders`, which asks `stock` and `payments`, and
 //! `payments` asks `stock` again. Five segments of 1.3 KB, the parts of one a few datagrams apart, those that end first
-//! before the others, as services send them. Calls of DynamoDB, a database and a bank are answered by nobody.
+//! before the others, as services send them. Calls of `DynamoDB`, a database and a bank are answered by nobody.
 //!
 //! A document follows from its number alone, so that no million of them has to be kept, and whoever asks for traces
 //! knows what must come.
@@ -139,11 +139,18 @@ impl Traces {
         let mixed = MIXED.min(self.count - first).max(1);
         let within = number - first * SEGMENTS;
         let (trace, segment) = (first + within % mixed, (within / mixed) % SEGMENTS);
-        let begin = into.len();
+        let drawn = Drawn {
+            trace,
+            segment,
+            start: self.start(trace),
+            micros: self.micros(trace),
+            fault: self.is_fault(trace),
+            begin: into.len(),
+        };
         for piece in
             self.templates.iter().skip(usize::try_from(segment).unwrap_or_default()).take(1).flatten()
         {
-            self.piece(*piece, trace, segment, begin, into);
+            self.piece(*piece, &drawn, into);
         }
     }
 
@@ -154,28 +161,28 @@ impl Traces {
         document
     }
 
-    fn piece(&self, piece: Piece, trace: u64, segment: u64, begin: usize, into: &mut Vec<u8>) {
-        let bad = self.is_fault(trace);
+    fn piece(&self, piece: Piece, drawn: &Drawn, into: &mut Vec<u8>) {
+        let trace = drawn.trace;
         match piece {
             Piece::Text(text) => into.extend_from_slice(text.as_bytes()),
             Piece::Trace => into.extend_from_slice(self.id(trace).as_bytes()),
             Piece::Id(n) => hex(self.draw(trace, n), into),
-            Piece::Start(n) => time(self.times(trace, n).0, into),
-            Piece::End(n) => time(self.times(trace, n).1, into),
+            Piece::Start(n) => time(drawn.times(n).0, into),
+            Piece::End(n) => time(drawn.times(n).1, into),
             Piece::Number(n) => decimal(self.draw(trace, 32 + n) % 1_000_000, into),
             Piece::Request(n) => self.request_id(trace, n, into),
             Piece::Tenant => {
                 into.extend_from_slice(b"t-");
                 decimal(self.tenant(trace), into);
             }
-            Piece::Fault => into.extend_from_slice(if bad { b"\"fault\":true," } else { b"" }),
-            Piece::Status => into.extend_from_slice(if bad { b"500" } else { b"200" }),
+            Piece::Fault => into.extend_from_slice(if drawn.fault { b"\"fault\":true," } else { b"" }),
+            Piece::Status => into.extend_from_slice(if drawn.fault { b"500" } else { b"200" }),
             Piece::Cause => {
-                for piece in self.cause.iter().filter(|_| bad) {
-                    self.piece(*piece, trace, segment, begin, into);
+                for piece in self.cause.iter().filter(|_| drawn.fault) {
+                    self.piece(*piece, drawn, into);
                 }
             }
-            Piece::Note => self.note(trace * SEGMENTS + segment, begin, into),
+            Piece::Note => self.note(trace * SEGMENTS + drawn.segment, drawn.begin, into),
         }
     }
 
@@ -212,11 +219,9 @@ impl Traces {
         self.begin + u64::try_from(even).unwrap_or_default() + self.draw(trace, 66) % 1_000
     }
 
-    fn times(&self, trace: u64, n: usize) -> (u64, u64) {
-        let whole = 20_000 + self.draw(trace, 67) % 200_000;
-        let (from, length) = TIMES.get(n).copied().unwrap_or_default();
-        let start = self.start(trace) + from * whole / 1000;
-        (start, start + length * whole / 1000)
+    /// How long the request took.
+    fn micros(&self, trace: u64) -> u64 {
+        20_000 + self.draw(trace, 67) % 200_000
     }
 
     fn tenant(&self, trace: u64) -> u64 {
@@ -224,16 +229,36 @@ impl Traces {
     }
 
     fn is_fault(&self, trace: u64) -> bool {
-        self.draw(trace, 69) % FAULT_EVERY == 0
+        self.draw(trace, 69).is_multiple_of(FAULT_EVERY)
     }
 
-    /// Chance, the same for the same numbers: SplitMix64.
+    /// Chance, the same for the same numbers: `SplitMix64`.
     fn draw(&self, trace: u64, what: u64) -> u64 {
         let mut mixed = (self.seed << 40 | trace).wrapping_mul(256).wrapping_add(what);
         mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+}
+
+/// What is drawn once for a document.
+struct Drawn {
+    trace: u64,
+    segment: u64,
+    /// Microseconds since 1970.
+    start: u64,
+    micros: u64,
+    fault: bool,
+    /// Where the document begins.
+    begin: usize,
+}
+
+impl Drawn {
+    fn times(&self, n: usize) -> (u64, u64) {
+        let (from, length) = TIMES.get(n).copied().unwrap_or_default();
+        let start = self.start + from * self.micros / 1000;
+        (start, start + length * self.micros / 1000)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The column of calls, in the form it is written in as a rule: JSON without blanks, the members in their order.
 //!
-//! A graph reads millions of calls. Where each member is expected they are read, and written, in a fraction of the time
+//! A graph reads millions of calls. Where each member is expected they are read and written in a fraction of the time
 //! JSON of any form takes. What is in another form is left to `serde_json`.
 
+use super::super::id::SegmentId;
 use super::Call;
-use crate::query::id::SegmentId;
 use serde::Serialize;
 use std::borrow::Cow;
 

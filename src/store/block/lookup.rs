@@ -25,6 +25,11 @@ impl Block {
         mut each: impl FnMut(TraceId, Stored),
     ) -> Result<(), BlockError> {
         let mut damaged = None;
+        let mut show = |found: Vec<(TraceId, Stored)>| {
+            for (trace, stored) in found {
+                each(trace, stored);
+            }
+        };
         for (group, known) in self.groups.iter().enumerate() {
             let begin = traces.partition_point(|trace| *trace < known.first);
             let end = traces.partition_point(|trace| *trace <= known.last);
@@ -33,15 +38,13 @@ impl Block {
                 continue;
             }
             if let Ok(found) = guarded(|| self.documents_in(group, within)) {
-                for (trace, stored) in found {
-                    each(trace, stored);
-                }
+                show(found);
                 continue;
             }
             // What is damaged may be a page that only one of them needs.
             for trace in within {
                 match guarded(|| self.documents_in(group, std::slice::from_ref(trace))) {
-                    Ok(found) => found.into_iter().for_each(|(trace, stored)| each(trace, stored)),
+                    Ok(found) => show(found),
                     Err(reason) => damaged = Some(reason),
                 }
             }
