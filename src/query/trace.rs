@@ -92,7 +92,12 @@ impl Trace {
     /// The segment that nothing called: where the trace begins. Of several the earliest. A segment that names a parent
     /// is none, even if that parent never came: X-Ray gives such a trace no entry point.
     pub fn root(&self) -> Option<Part<'_>> {
-        self.segments().find(|segment| segment.kept().parent_id.is_none())
+        self.roots().next()
+    }
+
+    /// The segments that nothing called, by start, then id: each has a client.
+    pub fn roots(&self) -> impl Iterator<Item = Part<'_>> {
+        self.segments().filter(|segment| segment.kept().parent_id.is_none())
     }
 
     /// The parent of a segment or subsegment is missing. A call that nothing answers does not count, nor does what is
