@@ -128,7 +128,9 @@ fn is_partial(rows: &[Row<'_>], places: &Places) -> bool {
     let above = |index: usize| {
         let row = &rows[index];
         let others = places.rows_of(row.id).filter(|&other| other != index);
-        others.min_by_key(|&other| rows[other].kind == Kind::Subsegment).or_else(|| places.row_of(row.parent_id?))
+        others
+            .min_by_key(|&other| rows[other].kind == Kind::Subsegment)
+            .or_else(|| places.row_of(row.parent_id?))
     };
     let owners = owners(rows, above);
     let is_astray = |(row, owner): (&Row<'_>, &Option<usize>)| match row.kind {

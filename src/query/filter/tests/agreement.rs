@@ -9,6 +9,7 @@ use super::super::{Condition, Expression, NoGroups, Selector, View};
 use super::parse;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// One trace as each of them sees it.
 struct Seen {
@@ -97,6 +98,17 @@ fn open() -> Value {
     json!({ "in_progress": true, "end_time": null })
 }
 
+/// Without what comes twice: which of several the filter, the graph and the summary take is not what is asked here.
+fn each_id_once(mut documents: Vec<Value>) -> Vec<Value> {
+    let mut known: HashSet<String> = HashSet::new();
+    let mut is_new = |one: &Value| known.insert(one["id"].as_str().unwrap().to_owned());
+    documents.retain(&mut is_new);
+    for document in &mut documents {
+        document["subsegments"].as_array_mut().unwrap().retain(&mut is_new);
+    }
+    documents
+}
+
 #[track_caller]
 fn check(seen: &Seen, matching: &[&str], others: &[&str]) {
     for filter in matching {
@@ -144,4 +156,127 @@ fn every_segment_without_parent_has_a_client() {
             "service(\"s2\") { root }",
         ],
     );
+}
+
+fn call(id: u64, more: Value) -> Value {
+    let mut call = json!({ "id": format!("{id:016x}"), "name": "peer", "namespace": "remote", "start_time": 10.0,
+        "end_time": 13.0 });
+    let Value::Object(more) = more else { panic!("an object of fields") };
+    call.as_object_mut().unwrap().extend(more);
+    call
+}
+
+#[test]
+fn what_is_in_progress_is_no_edge() {
+    let below = |calls: Value| json!({ "subsegments": calls });
+    let root = Seen::of(&[document(1, 10.0, open())]);
+    check(
+        &root,
+        &["service(id(type: \"client\"))", "service(\"s1\")"],
+        &["edge(id(type: \"client\"), \"s1\")"],
+    );
+    // A call that nothing answers, and one in a segment that goes on.
+    let waiting = Seen::of(&[document(1, 10.0, below(json!([call(2, open())])))]);
+    check(&waiting, &["service(\"peer\")"], &["edge(\"s1\", \"peer\")"]);
+    let mut going_on = open();
+    going_on["subsegments"] = json!([call(2, json!({}))]);
+    let waiting = Seen::of(&[document(1, 10.0, going_on)]);
+    check(&waiting, &["service(\"peer\")"], &["edge(\"s1\", \"peer\")"]);
+    // A call that goes on says nothing of itself: its callee does.
+    let answer = |mut more: Value| {
+        more["parent_id"] = json!("0000000000000002");
+        document(3, 10.0, more)
+    };
+    let caller = document(1, 10.0, below(json!([call(2, open())])));
+    let answered = Seen::of(&[caller.clone(), answer(json!({ "fault": true }))]);
+    check(
+        &answered,
+        &["edge(\"s1\", \"s3\") { fault AND responsetime = 1 }"],
+        &["edge(\"s1\", \"s3\") { ok }"],
+    );
+    check(&Seen::of(&[caller, answer(open())]), &["service(\"s3\")"], &["edge(\"s1\", \"s3\")"]);
+    // A complete call leads to a callee that goes on.
+    let caller = document(1, 10.0, below(json!([call(2, json!({}))])));
+    check(&Seen::of(&[caller, answer(open())]), &["edge(\"s1\", \"s3\") { ok AND responsetime = 3 }"], &[]);
+}
+
+#[test]
+fn a_call_without_a_start_took_no_time() {
+    let call = call(2, json!({ "start_time": null }));
+    let seen = Seen::of(&[document(1, 10.0, json!({ "subsegments": [call] }))]);
+    check(&seen, &["edge(\"s1\", \"peer\") { responsetime = 0 }"], &["service(\"peer\") { duration > 0 }"]);
+}
+
+#[test]
+fn what_stands_in_itself_makes_a_trace_partial() {
+    let alone = |id: u64, parent: u64| {
+        document(id, 10.0, json!({ "type": "subsegment", "parent_id": format!("{parent:016x}") }))
+    };
+    let inside = json!({ "subsegments": [{ "id": "0000000000000002", "name": "work", "start_time": 10 }] });
+    let row = |documents: &[Value], expected: bool| {
+        let seen = Seen::of(documents);
+        assert_eq!(seen.trace.is_partial(), expected, "{documents:#?}");
+        assert_eq!(seen.has("partial"), expected, "{documents:#?}");
+    };
+    row(&[document(1, 10.0, json!({})), alone(2, 2)], true);
+    row(&[document(1, 10.0, json!({})), alone(2, 3), alone(3, 4), alone(4, 2)], true);
+    row(&[alone(2, 3), alone(3, 2)], true);
+    row(&[document(1, 10.0, json!({ "parent_id": "0000000000000001" }))], false);
+    let mut mentions_itself = alone(2, 1);
+    mentions_itself["subsegments"] = inside["subsegments"].clone();
+    row(&[document(1, 10.0, json!({})), mentions_itself], false);
+    // Its parent is not needed where it stands in a document.
+    row(&[document(1, 10.0, inside.clone()), alone(2, 9)], false);
+    row(&[document(1, 10.0, inside), alone(2, 2), alone(3, 2)], false);
+}
+
+proptest! {
+    #[test]
+    fn property_edges_are_those_of_the_graph(documents in any_documents().prop_map(each_id_once)) {
+        let seen = Seen::of(&documents);
+        let edges = seen.edges();
+        let mut graph = Graph::default();
+        graph.add(&seen.rows());
+        let nodes: Vec<_> = graph.trace_graph("").services.into_iter()
+            .map(|service| NodeId { name: service.name, r#type: service.r#type, account_id: service.account_id })
+            .collect();
+        for from in nodes.iter().flat_map(selectors) {
+            for to in nodes.iter().flat_map(selectors) {
+                let between: Vec<_> =
+                    edges.iter().filter(|edge| means(&from, &edge.0) && means(&to, &edge.1)).collect();
+                let has = |inner: Option<&str>| {
+                    let inner = inner.map(|inner| Box::new(parse(inner)));
+                    seen.matches(&Expression::Condition(Condition::Edge(from.clone(), to.clone(), inner)))
+                };
+                prop_assert_eq!(has(None), !between.is_empty(), "{:?} {:?}", from, to);
+                // Of several services with one name that answer a call in progress the graph counts the first alone.
+                for (inner, counts) in [("ok", between.iter().any(|edge| edge.2 > 0)),
+                                        ("fault AND !throttle", between.iter().any(|edge| edge.3 > 0))] {
+                    prop_assert!(has(Some(inner)) || !counts, "{:?} {:?} {}", from, to, inner);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn property_a_trace_is_partial_in_a_filter_when_its_summary_says_so(documents in any_documents()) {
+        let seen = Seen::of(&documents);
+        prop_assert_eq!(seen.has("partial"), seen.trace.is_partial());
+    }
+
+    #[test]
+    fn property_services_are_those_of_the_summary(documents in any_documents().prop_map(each_id_once)) {
+        let seen = Seen::of(&documents);
+        let summary = Summary::of(&seen.trace, None);
+        prop_assert_eq!(seen.has("service() { root }"), summary.entry_point.is_some());
+        for node in &summary.service_ids {
+            let [_, selector] = selectors(node);
+            let condition = Condition::Service(selector, None);
+            prop_assert!(seen.matches(&Expression::Condition(condition)), "{:?}", node);
+        }
+        for flag in ["fault", "throttle"] {
+            let shown = if flag == "fault" { summary.has_fault } else { summary.has_throttle };
+            prop_assert_eq!(seen.has(flag), shown);
+        }
+    }
 }
