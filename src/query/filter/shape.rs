@@ -125,13 +125,18 @@ fn owners(rows: &[Row<'_>], above: impl Fn(usize) -> Option<usize>) -> Vec<Optio
 /// The parent of a segment is not there, or a subsegment stands in none, by the rules by which a whole trace is put
 /// together: a subsegment stands in the document it is part of, and only what is in none stands where it says.
 fn is_partial(rows: &[Row<'_>], places: &Places) -> bool {
-    let above = |index: usize| {
-        let row = &rows[index];
-        let others = places.rows_of(row.id).filter(|&other| other != index);
-        others
-            .min_by_key(|&other| rows[other].kind == Kind::Subsegment)
-            .or_else(|| places.row_of(row.parent_id?))
+    // Its own row, else that of the first document that has it in it.
+    let rank = |id, row: usize| (rows[row].id != id, rows[row].kind == Kind::Subsegment);
+    let first = |id, one: usize, other: usize| {
+        let by_time = rows[one].start.total_cmp(&rows[other].start).then(rows[one].id.cmp(&rows[other].id));
+        rank(id, one).cmp(&rank(id, other)).then(by_time)
     };
+    let place = |id, but: Option<usize>| {
+        let candidates = places.rows_of(id).filter(|&row| Some(row) != but);
+        candidates.min_by(|&one, &other| first(id, one, other))
+    };
+    let above =
+        |index: usize| place(rows[index].id, Some(index)).or_else(|| place(rows[index].parent_id?, None));
     let owners = owners(rows, above);
     let is_astray = |(row, owner): (&Row<'_>, &Option<usize>)| match row.kind {
         Kind::Segment => row.parent_id.is_some_and(|parent| places.row_of(parent).is_none()),
