@@ -32,6 +32,8 @@ pub(super) fn assemble(id: TraceId, mut documents: Vec<Stored>) -> Trace {
     let times: HashSet<_> = documents.iter().map(|stored| stored.received_at.to_bits()).collect();
     let settled = settle(id, documents);
     let bytes = settled.iter().map(|one| one.bytes).sum();
+    // Segments come first, each kind by its start.
+    let start = settled.first().map(|one| one.document.start_time);
     let mut parts = Parts::default();
     for one in settled {
         parts.document(one.document);
@@ -47,6 +49,7 @@ pub(super) fn assemble(id: TraceId, mut documents: Vec<Stored>) -> Trace {
         parts: parts.kept,
         segments,
         orphans,
+        start,
         received_at,
         revision: times.len(),
         bytes,
