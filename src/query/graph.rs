@@ -65,4 +65,4 @@ impl Graph {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::any_traces;
+pub(super) use tests::{any_documents, any_traces};

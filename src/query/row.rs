@@ -160,6 +160,13 @@ impl Call<'_> {
         self.resource.as_deref().unwrap_or(&self.name)
     }
 
+    /// When a complete call began. Nobody demands a start of a subsegment inside of a document; without one it took no
+    /// time. None while it is in progress.
+    pub fn began(&self) -> Option<f64> {
+        let end = self.end?;
+        Some(if self.start > 0.0 { self.start } else { end })
+    }
+
     /// How it went.
     pub fn outcome(&self) -> Outcome {
         Outcome { error: self.error, fault: self.fault, throttle: self.throttle }

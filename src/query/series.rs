@@ -91,7 +91,8 @@ impl Series {
 
     /// Of the stretches that end from `from` on and before `until`, in seconds since 1970. The documents of the first
     /// of them may have been received earlier than `from`, by up to a period: a [`Window`](super::Window) has to be wide
-    /// enough.
+    /// enough. Other documents of a trace may come later than its root:
+    /// [`fold_received`](super::search::fold_received) shows it whenever they came.
     pub fn new(wanted: Wanted, period: Period, from: f64, until: f64) -> Self {
         Self { wanted, period, from, until, walk: Walk::default(), stretches: BTreeMap::new() }
     }
@@ -148,10 +149,12 @@ impl Series {
     }
 }
 
-/// When a trace was received: its root, or without one the first of its segments. None while none is complete.
+/// When a trace was received: its root, of several the one it began with, or without one the first of its segments. None
+/// while none is complete.
 fn received(rows: &[Row<'_>]) -> Option<f64> {
     let mut complete = rows.iter().filter(|row| row.kind == Kind::Segment && !row.is_in_progress());
-    let root = complete.clone().find(|row| row.parent_id.is_none());
+    let roots = complete.clone().filter(|row| row.parent_id.is_none());
+    let root = roots.min_by(|one, other| one.start.total_cmp(&other.start).then(one.id.cmp(&other.id)));
     root.or_else(|| complete.next()).map(|row| row.received_at)
 }
 

@@ -20,7 +20,8 @@ pub struct Window {
 pub enum By {
     /// Its earliest start.
     Start,
-    /// When one of its documents was received.
+    /// When the last of its documents was received. A source shows it for any of them, since others may place it by
+    /// another one.
     Received,
     /// When one of its segments ended.
     End,

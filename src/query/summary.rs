@@ -39,7 +39,7 @@ pub struct Summary {
     pub annotations: BTreeMap<String, Vec<ValueWithServices>>,
     /// Of all segments.
     pub users: Vec<User>,
-    /// Every node of the trace: segments, unanswered calls, the client.
+    /// Every node of the trace: segments, unanswered calls, clients.
     pub service_ids: Vec<NodeId>,
     /// Of all segments.
     #[serde(rename = "ResourceARNs")]
@@ -138,7 +138,6 @@ impl Summary {
     pub fn of(trace: &Trace, matched_event_time: Option<f64>) -> Self {
         let root = trace.root();
         let outcome = root.map(Part::outcome).unwrap_or_default();
-        let entry_point = root.map(Part::node);
         let causes = RootCauses::of(trace);
         Self {
             id: trace.id().to_string(),
@@ -156,7 +155,7 @@ impl Summary {
                 |fields| text(fields, "user"),
                 |name| User { user_name: name, service_ids: () },
             ),
-            service_ids: service_ids(trace, entry_point.as_ref()),
+            service_ids: service_ids(trace),
             resource_arns: texts(trace, |fields| text(fields, "resource_arn"), |arn| ResourceArn { arn }),
             instance_ids: texts(trace, |fields| text(ec2(fields)?, "instance_id"), |id| InstanceId { id }),
             availability_zones: texts(
@@ -164,7 +163,7 @@ impl Summary {
                 |fields| text(ec2(fields)?, "availability_zone"),
                 |name| AvailabilityZone { name },
             ),
-            entry_point,
+            entry_point: root.map(Part::node),
             fault_root_causes: causes.fault,
             error_root_causes: causes.error,
             response_time_root_causes: causes.response_time,
@@ -232,9 +231,13 @@ impl From<Annotation> for ValueWithServices {
     }
 }
 
-fn service_ids(trace: &Trace, entry_point: Option<&NodeId>) -> Vec<NodeId> {
+/// Every segment without parent has a client, as in the graph.
+fn service_ids(trace: &Trace) -> Vec<NodeId> {
+    let mut clients: Vec<_> = trace.roots().map(|root| root.node().client()).collect();
+    clients.sort();
+    clients.dedup();
     let mut nodes = trace.nodes();
-    nodes.extend(entry_point.map(NodeId::client));
+    nodes.append(&mut clients);
     nodes
 }
 

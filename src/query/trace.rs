@@ -42,6 +42,7 @@ pub struct Trace {
     subsegment_of: HashMap<SegmentId, usize>,
     /// Segments by the part they name as their parent.
     answers: HashMap<SegmentId, Vec<usize>>,
+    start: Option<f64>,
     received_at: f64,
     revision: usize,
     bytes: usize,
@@ -92,7 +93,12 @@ impl Trace {
     /// The segment that nothing called: where the trace begins. Of several the earliest. A segment that names a parent
     /// is none, even if that parent never came: X-Ray gives such a trace no entry point.
     pub fn root(&self) -> Option<Part<'_>> {
-        self.segments().find(|segment| segment.kept().parent_id.is_none())
+        self.roots().next()
+    }
+
+    /// The segments that nothing called, by start, then id: each has a client.
+    pub fn roots(&self) -> impl Iterator<Item = Part<'_>> {
+        self.segments().filter(|segment| segment.kept().parent_id.is_none())
     }
 
     /// The parent of a segment or subsegment is missing. A call that nothing answers does not count, nor does what is
@@ -103,9 +109,9 @@ impl Trace {
             || self.segments().any(|segment| segment.kept().parent_id.is_some_and(|parent| !known(parent)))
     }
 
-    /// Earliest start of a segment, or of an orphan where there is no segment. Seconds since 1970.
+    /// Earliest start of a segment, or of what was sent by itself where there is no segment. Seconds since 1970.
     pub fn start(&self) -> Option<f64> {
-        self.segments.first().or(self.orphans.first()).map(|&at| self.parts[at].start)
+        self.start
     }
 
     /// Seconds from the earliest start of a segment to the latest end. None while a segment is in progress, when there is

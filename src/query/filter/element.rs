@@ -20,10 +20,9 @@ pub(super) fn any_service(view: &View<'_>, selector: &Selector, inner: Option<&E
             return true;
         }
     }
-    let is_client = |root: &&Row<'_>| selector.matches_client(root.name, root.account_id);
-    if let Some(root) = view.root().filter(is_client)
-        && holds_inside(inner, &Client { root })
-    {
+    let is_client = |root: &Row<'_>| selector.matches_client(root.name, root.account_id);
+    let mut roots = view.entries().map(|index| &view.rows()[index]);
+    if roots.any(|root| is_client(root) && holds_inside(inner, &Client { root })) {
         return true;
     }
     let is_it = |call: &Call<'_>| {
@@ -34,21 +33,22 @@ pub(super) fn any_service(view: &View<'_>, selector: &Selector, inner: Option<&E
     view.rows().iter().any(calls_it) && view.shape().unanswered().any(is_it)
 }
 
-/// Whether a trace has a call between two services that are meant and for which the inner expression holds.
+/// Whether a trace has a call between two services that are meant and for which the inner expression holds. What is in
+/// progress is no call yet, as in the graph.
 pub(super) fn any_edge(view: &View<'_>, from: &Selector, to: &Selector, inner: Option<&Expression>) -> bool {
-    let is_entry = |root: &&Row<'_>| from.matches_client(root.name, root.account_id) && is_meant(to, root);
-    if view.root().as_ref().is_some_and(is_entry)
-        && holds_inside(inner, &Between { view, caller: None, call: None, callee: view.root_index() })
-    {
+    let rows = view.rows();
+    let is_client = |root: &Row<'_>| from.matches_client(root.name, root.account_id);
+    let is_entry = |root: &Row<'_>| root.end.is_some() && is_client(root) && is_meant(to, root);
+    let holds = |index| holds_inside(inner, &Between { view, caller: None, call: None, callee: Some(index) });
+    if view.entries().any(|index| is_entry(&rows[index]) && holds(index)) {
         return true;
     }
-    let rows = view.rows();
     let is_there = |selector| rows.iter().any(|row| is_meant(selector, row));
     let may_be_called = |selector| rows.iter().any(|row| may_call(row, selector));
     if !is_there(from) || !(is_there(to) || may_be_called(to)) {
         return false;
     }
-    view.shape().edges.iter().any(|edge| {
+    view.shape().edges().any(|edge| {
         is_meant(from, &rows[edge.caller])
             && leads_to(edge, to, rows)
             && holds_inside(inner, &Between::of(view, edge))
@@ -149,13 +149,13 @@ impl Scope for Inferred<'_, '_> {
 
 fn measure_of_call(call: &Call<'_>, measure: Measure) -> Option<f64> {
     match measure {
-        Measure::ResponseTime | Measure::Duration => seconds(call.start, call.end),
+        Measure::ResponseTime | Measure::Duration => seconds(call.began()?, call.end),
         Measure::HttpStatus => call.status.map(f64::from),
         Measure::Index | Measure::Coverage => None,
     }
 }
 
-/// Whoever called the root. X-Ray gives it a name and a type, and neither times nor statistics.
+/// Whoever called a segment without parent. X-Ray gives it a name and a type, and neither times nor statistics.
 struct Client<'v, 'a> {
     root: &'v Row<'a>,
 }

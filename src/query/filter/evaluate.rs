@@ -65,12 +65,22 @@ impl<'a> View<'a> {
         self.rows
     }
 
-    /// The segment the trace began with: one without parent. Of several, the one that started first.
+    /// Segments without parent, each called by a client.
+    pub(super) fn entries(&self) -> impl Iterator<Item = usize> {
+        let is_entry = |row: &Row<'_>| row.kind == Kind::Segment && row.parent_id.is_none();
+        let rows = self.rows.iter().enumerate();
+        rows.filter(move |(_, row)| is_entry(row)).map(|(index, _)| index)
+    }
+
+    /// The segment the trace began with: one without parent. Of several, the one that started first, and of those the
+    /// one with the lowest id.
     pub(super) fn root_index(&self) -> Option<usize> {
         *self.root.get_or_init(|| {
-            let rows = self.rows.iter().enumerate();
-            let roots = rows.filter(|(_, row)| row.kind == Kind::Segment && row.parent_id.is_none());
-            roots.min_by(|(_, one), (_, other)| one.start.total_cmp(&other.start)).map(|(index, _)| index)
+            let first = |one: &usize, other: &usize| {
+                let (one, other) = (&self.rows[*one], &self.rows[*other]);
+                one.start.total_cmp(&other.start).then(one.id.cmp(&other.id))
+            };
+            self.entries().min_by(first)
         })
     }
 

@@ -1,5 +1,6 @@
 //! Expressions of AWS's documents and tools, what they mean, and where wrong ones are wrong.
 
+mod agreement;
 mod causes;
 mod columns;
 mod evaluation;

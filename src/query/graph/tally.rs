@@ -20,11 +20,9 @@ impl Seen {
         Some(Self { start: row.start, micros: micros_between(row.start, row.end?), outcome: row.outcome })
     }
 
-    /// None while it is in progress. Nobody demands a start of a subsegment inside of a document; without one it took no
-    /// time.
+    /// None while it is in progress.
     pub(crate) fn call(call: &Call<'_>) -> Option<Self> {
-        let end = call.end?;
-        let start = if call.start > 0.0 { call.start } else { end };
+        let (start, end) = (call.began()?, call.end?);
         Some(Self { start, micros: micros_between(start, end), outcome: call.outcome() })
     }
 }

@@ -657,8 +657,13 @@ fn any_document() -> impl Strategy<Value = Value> {
     })
 }
 
+/// The documents of one trace.
+pub(crate) fn any_documents() -> impl Strategy<Value = Vec<Value>> {
+    proptest::collection::vec(any_document(), 1..9)
+}
+
 pub(crate) fn any_traces() -> impl Strategy<Value = Vec<Vec<Record>>> {
-    let trace = proptest::collection::vec(any_document(), 1..9).prop_map(|documents| records(&documents));
+    let trace = any_documents().prop_map(|documents| records(&documents));
     proptest::collection::vec(trace, 0..6)
 }
 

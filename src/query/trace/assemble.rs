@@ -32,6 +32,8 @@ pub(super) fn assemble(id: TraceId, mut documents: Vec<Stored>) -> Trace {
     let times: HashSet<_> = documents.iter().map(|stored| stored.received_at.to_bits()).collect();
     let settled = settle(id, documents);
     let bytes = settled.iter().map(|one| one.bytes).sum();
+    // Segments come first, each kind by its start.
+    let start = settled.first().map(|one| one.document.start_time);
     let mut parts = Parts::default();
     for one in settled {
         parts.document(one.document);
@@ -47,6 +49,7 @@ pub(super) fn assemble(id: TraceId, mut documents: Vec<Stored>) -> Trace {
         parts: parts.kept,
         segments,
         orphans,
+        start,
         received_at,
         revision: times.len(),
         bytes,
@@ -89,6 +92,14 @@ fn settle(trace: TraceId, documents: Vec<Stored>) -> Vec<Settled> {
     settled
 }
 
+/// Where a part is inside of a document.
+#[derive(Debug, Clone, Copy)]
+struct Inside {
+    parent: usize,
+    /// What the document is of.
+    top: usize,
+}
+
 /// Segments and subsegments, each id once.
 #[derive(Default)]
 struct Parts {
@@ -118,7 +129,7 @@ impl Parts {
         let mut waiting: Vec<_> = below.into_iter().rev().map(|fields| (top, fields)).collect();
         while let Some((parent, mut fields)) = waiting.pop() {
             let below = take_subsegments(&mut fields);
-            let at = self.add(Kind::Subsegment, fields, None, Some(parent));
+            let at = self.add(Kind::Subsegment, fields, None, Some(Inside { parent, top }));
             waiting.extend(below.into_iter().rev().map(|fields| (at, fields)));
         }
     }
@@ -130,7 +141,7 @@ impl Parts {
         kind: Kind,
         mut fields: Map<String, Value>,
         parent_id: Option<SegmentId>,
-        parent: Option<usize>,
+        inside: Option<Inside>,
     ) -> usize {
         let id = text(&fields, "id").and_then(SegmentId::parse);
         if let Some(id) = id {
@@ -139,6 +150,7 @@ impl Parts {
         mend(&mut fields);
         let start = number(&fields, "start_time").unwrap_or_default();
         let end = end_of(&fields);
+        let parent = inside.map(|inside| inside.parent);
         let new = Kept { id, kind, parent_id, parent, start, end, fields, children: Vec::new() };
         let index = if kind == Kind::Segment { &mut self.segments } else { &mut self.subsegments };
         let Some(&at) = id.and_then(|id| index.get(&id)) else {
@@ -148,7 +160,8 @@ impl Parts {
             return at;
         };
         let known = &mut self.kept[at];
-        if known.parent.is_none() && new.parent.is_some() {
+        // A document that mentions itself stands where it says all the same.
+        if known.parent.is_none() && inside.is_some_and(|inside| inside.top != at) {
             (known.parent, known.parent_id) = (new.parent, None);
         }
         if known.end.is_none() && new.end.is_some() {

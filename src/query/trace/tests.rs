@@ -150,7 +150,10 @@ fn subsegments_that_stand_in_each_other_are_no_endless_trace() {
     check(&[alone(2, 2, "self", json!({}))], &[], &["self"]);
     let inner = within(3, "inner", json!({ "subsegments": [within(2, "again", json!({}))] }));
     let inside_itself = alone(2, 1, "outer", json!({ "subsegments": [inner] }));
-    check(&[inside_itself, document(1, "api", json!({}))], &["api"], &["outer"]);
+    check(&[inside_itself, document(1, "api", json!({}))], &["api[outer[inner]]"], &[]);
+    let inside = |id, name: &str| json!({ "subsegments": [within(id, name, json!({}))] });
+    let each_other = [alone(2, 9, "two", inside(3, "three")), alone(3, 9, "three", inside(2, "two"))];
+    check(&each_other, &[], &["two"]);
 }
 
 #[test]

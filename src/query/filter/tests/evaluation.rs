@@ -452,8 +452,8 @@ fn parents_in_a_circle_are_nobody() {
             by_itself(3, 2),
             by_itself(4, 4)
         ]),
-        &["service(\"a\") { !root }", "annotation.k = 1", "!ok"],
-        &["edge(\"a\", \"a\")", "service() { annotation.k }", "partial", "responsetime >= 0"],
+        &["service(\"a\") { !root }", "annotation.k = 1", "!ok", "partial"],
+        &["edge(\"a\", \"a\")", "service() { annotation.k }", "responsetime >= 0"],
     );
 }
 
