@@ -26,6 +26,7 @@ use crate::store::Store;
 use cursors::Cursors;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -71,6 +72,8 @@ struct Asked<'a> {
     cursors: &'a Mutex<Cursors>,
     region: &'a str,
     strict_limits: bool,
+    /// Nobody waits for the answer any more.
+    cancelled: &'a AtomicBool,
     /// Seconds since 1970.
     now: f64,
     body: &'a Value,
@@ -167,13 +170,16 @@ impl Local {
         model::check(operation, &body)?;
         let permit = if is_query(operation) { Some(self.query_permit().await?) } else { None };
         let inner = self.0.clone();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let cancelled = cancel.clone();
         let answered = tokio::task::spawn_blocking(move || {
             // Held until the work is done, whether or not somebody still waits for it.
             let _permit = permit;
-            inner.answer(operation, &body)
+            inner.answer(operation, &body, &cancelled)
         });
-        let answered = answered.await;
-        answered.unwrap_or_else(|_| Err(Refusal::internal("the query did not end as it should")))
+        // When the client goes, this future ends, and the query with it.
+        let _cancel = Cancel(cancel);
+        answered.await.unwrap_or_else(|_| Err(Refusal::internal("the query did not end as it should")))
     }
 }
 
@@ -191,6 +197,15 @@ pub enum LocalError {
 /// The account in ARNs: no real one, so that nobody takes it for theirs.
 const ACCOUNT_ID: &str = "000000000000";
 
+/// Ends a query whose answer nobody waits for.
+struct Cancel(Arc<AtomicBool>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 fn is_query(operation: &Operation) -> bool {
     matches!(
         operation.name,
@@ -199,9 +214,15 @@ fn is_query(operation: &Operation) -> bool {
 }
 
 impl Inner {
-    fn answer(&self, operation: &'static Operation, body: &Value) -> Result<Value, Refusal> {
+    fn answer(
+        &self,
+        operation: &'static Operation,
+        body: &Value,
+        cancelled: &AtomicBool,
+    ) -> Result<Value, Refusal> {
         let now = now();
         let asked = Asked {
+            cancelled,
             store: &self.store,
             account: &self.account,
             cursors: &self.cursors,
@@ -331,8 +352,13 @@ impl Asked<'_> {
 }
 
 /// All traces of a group.
-fn all<'s>(window: Window, expression: &'s Expression, groups: &'s GroupsOf<'_>) -> Search<'s> {
-    Search { window, expression: Some(expression), groups, sample: 1.0 }
+fn all<'s>(
+    window: Window,
+    expression: &'s Expression,
+    groups: &'s GroupsOf<'_>,
+    cancelled: &'s AtomicBool,
+) -> Search<'s> {
+    Search { window, expression: Some(expression), groups, sample: 1.0, after: None, cancelled }
 }
 
 /// Filters of groups, as they are when they are asked for.

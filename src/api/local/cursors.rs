@@ -28,6 +28,8 @@ pub(super) struct Cursors(Vec<Cursor>);
 #[derive(Debug)]
 struct Cursor {
     search: u64,
+    /// It has only what follows behind this.
+    after: Option<Token>,
     made_at: f64,
     found: Arc<Found>,
 }
@@ -62,6 +64,11 @@ impl Token {
         (number(0..16)? == u128::from(search)).then_some(token)
     }
 
+    /// In the order of matches.
+    fn is_before(self, other: Self) -> bool {
+        self.start > other.start || (self.start >= other.start && self.id < other.id)
+    }
+
     /// Matches are newest first; this is the first one behind the token.
     pub(super) fn position(self, matches: &[Match]) -> usize {
         matches.partition_point(|found| {
@@ -71,18 +78,26 @@ impl Token {
 }
 
 impl Cursors {
-    pub(super) fn get(&mut self, search: u64, now: f64) -> Option<Arc<Found>> {
+    /// The matches of a search in which the page behind `token` stands.
+    pub(super) fn get(&mut self, search: u64, token: Token, now: f64) -> Option<Arc<Found>> {
         self.0.retain(|cursor| now - cursor.made_at < CURSOR_AGE_SECS);
-        self.0.iter().find(|cursor| cursor.search == search).map(|cursor| cursor.found.clone())
+        let has = |cursor: &&Cursor| {
+            let begins = cursor.after.is_none_or(|after| after == token || after.is_before(token));
+            // At the end of a list that was cut there is more to be found.
+            let ends =
+                cursor.found.cut && token.position(&cursor.found.matches) == cursor.found.matches.len();
+            cursor.search == search && begins && !ends
+        };
+        self.0.iter().find(has).map(|cursor| cursor.found.clone())
     }
 
-    /// Keeps a search that has more than one page.
-    pub(super) fn keep(&mut self, search: u64, now: f64, found: &Arc<Found>) {
-        self.0.retain(|cursor| cursor.search != search);
+    /// Keeps a search that has more than one page, from this place on.
+    pub(super) fn keep(&mut self, search: u64, after: Option<Token>, now: f64, found: &Arc<Found>) {
+        self.0.retain(|cursor| !Arc::ptr_eq(&cursor.found, found));
         if self.0.len() == CURSORS_MAX {
             self.0.remove(0);
         }
-        self.0.push(Cursor { search, made_at: now, found: found.clone() });
+        self.0.push(Cursor { search, after, made_at: now, found: found.clone() });
     }
 }
 
@@ -120,10 +135,29 @@ mod tests {
     #[test]
     fn few_searches_are_kept_and_none_for_long() {
         let mut cursors = Cursors::default();
+        let token = Token { start: 1.0, id: TraceId(1) };
         for search in 0..6 {
-            cursors.keep(search, 10.0, &Arc::default());
+            cursors.keep(search, None, 10.0, &Arc::default());
         }
-        assert!(cursors.get(1, 11.0).is_none() && cursors.get(2, 11.0).is_some());
-        assert!(cursors.get(5, 10.0 + CURSOR_AGE_SECS).is_none());
+        assert!(cursors.get(1, token, 11.0).is_none() && cursors.get(2, token, 11.0).is_some());
+        assert!(cursors.get(5, token, 10.0 + CURSOR_AGE_SECS).is_none());
+    }
+
+    #[test]
+    fn a_search_that_was_begun_in_the_middle_serves_no_page_before_that() {
+        let at = |start| Token { start, id: TraceId(1) };
+        let mut cursors = Cursors::default();
+        cursors.keep(1, Some(at(5.0)), 10.0, &Arc::default());
+        let mut has = |start| cursors.get(1, at(start), 11.0).is_some();
+        assert!(!has(9.0) && has(5.0) && has(2.0));
+    }
+
+    #[test]
+    fn at_the_end_of_a_list_that_was_cut_the_search_goes_on() {
+        let matches = vec![Match { start: 3.0, id: TraceId(1), matched_at: 3.0 }];
+        let mut cursors = Cursors::default();
+        cursors.keep(1, None, 10.0, &Arc::new(Found { matches, processed: 9, cut: true }));
+        assert!(cursors.get(1, Token { start: 4.0, id: TraceId(1) }, 11.0).is_some());
+        assert!(cursors.get(1, Token { start: 3.0, id: TraceId(1) }, 11.0).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use super::Inner;
 use crate::api::stream::{Cut, Parts};
 use crate::query::filter::Expression;
-use crate::query::search::{Match, Search, search};
+use crate::query::search::{Match, NEVER, Search, search};
 use crate::query::trace::Trace;
 use crate::query::{Source, Stored, Window};
 use bytes::Bytes;
@@ -34,14 +34,16 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    fn write(&mut self, inner: &Inner, mut window: Window, filter: Option<&Expression>) -> Result<(), End> {
+    fn write(&mut self, inner: &Inner, window: Window, filter: Option<&Expression>) -> Result<(), End> {
         let failed = |error: &dyn std::error::Error| End::Failed(error.to_string());
         let groups = inner.groups();
         if !self.raw {
             self.send("{\"Traces\":[\n".to_owned())?;
         }
+        let mut after = None;
         loop {
-            let wanted = Search { window, expression: filter, groups: &groups, sample: 1.0 };
+            let wanted =
+                Search { window, expression: filter, groups: &groups, sample: 1.0, after, cancelled: &NEVER };
             // Not held while a slow reader is waited for.
             let permit = Handle::current().block_on(inner.queries.acquire());
             let found = search(&inner.store, &wanted).map_err(|error| failed(&error))?;
@@ -53,7 +55,7 @@ impl Export<'_> {
             }
             // More than one search can hold: the older ones follow.
             match found.matches.last() {
-                Some(last) if found.cut && last.start < window.until => window.until = last.start,
+                Some(last) if found.cut => after = Some((last.start, last.id)),
                 _ => break,
             }
         }

@@ -21,7 +21,7 @@ pub(super) fn of_services(asked: &Asked<'_>) -> Result<Value, Refusal> {
     let group = asked.group()?;
     let groups = asked.groups();
     // X-Ray selects by receipt.
-    let wanted = all(Asked::window(By::Received, start, end), &group, &groups);
+    let wanted = all(Asked::window(By::Received, start, end), &group, &groups, asked.cancelled);
     let parts = fold(asked.store, &wanted, Graph::COLUMNS, &Graph::default, &|graph: &mut Graph, rows| {
         graph.add(rows);
     });
@@ -76,7 +76,7 @@ pub(super) fn time_series(asked: &Asked<'_>) -> Result<Value, Refusal> {
     // The first stretch that ends in the range begins before it.
     let mut window = Asked::window(By::Received, start, end);
     window.from -= period.seconds();
-    let wanted = all(window, &group, &groups);
+    let wanted = all(window, &group, &groups, asked.cancelled);
     let make = || Series::new(selected.clone(), period, start, end);
     let parts = fold(asked.store, &wanted, Series::COLUMNS, &make, &|series: &mut Series, rows| {
         series.add(rows);

@@ -3,7 +3,7 @@
 use super::cursors::{Token, fingerprint};
 use super::{Asked, lock, unreadable};
 use crate::query::filter::Expression;
-use crate::query::search::{Found, Match, Search, search};
+use crate::query::search::{Match, Search, search};
 use crate::query::summary::Summary;
 use crate::query::trace::Trace;
 use crate::query::{By, Source};
@@ -43,46 +43,35 @@ pub(super) fn get(asked: &Asked<'_>) -> Result<Value, Refusal> {
         ),
         None => None,
     };
-    let kept = token.and_then(|_| lock(asked.cursors).get(question, asked.now));
+    let kept = token.and_then(|token| lock(asked.cursors).get(question, token, asked.now));
+    let known = kept.is_some();
     let found = if let Some(found) = kept {
         found
     } else {
-        let mut window = Asked::window(by, start, end);
-        if let (By::Start, Some(token)) = (by, token) {
-            // Only what is older can follow.
-            window.until = window.until.min(token.start.next_up());
-        }
         let groups = asked.groups();
-        let wanted = Search { window, expression: expression.as_ref(), groups: &groups, sample };
+        let wanted = Search {
+            window: Asked::window(by, start, end),
+            expression: expression.as_ref(),
+            groups: &groups,
+            sample,
+            after: token.map(|token| (token.start, token.id)),
+            cancelled: asked.cancelled,
+        };
         Arc::new(search(asked.store, &wanted).map_err(|error| unreadable(&error))?)
     };
-    page(asked, question, &found, token, by, start)
-}
-
-/// One page of what was found.
-fn page(
-    asked: &Asked<'_>,
-    question: u64,
-    found: &Arc<Found>,
-    token: Option<Token>,
-    by: By,
-    start: f64,
-) -> Result<Value, Refusal> {
     let from = token.map_or(0, |token| token.position(&found.matches));
     let page = &found.matches[from..(from + PAGE).min(found.matches.len())];
     let more = from + page.len() < found.matches.len() || found.cut;
-    let next =
-        page.last().filter(|_| more).map(|last| Token { start: last.start, id: last.id }.write(question));
-    if next.is_some() {
-        lock(asked.cursors).keep(question, asked.now, found);
+    let next = page.last().filter(|_| more).map(|last| Token { start: last.start, id: last.id });
+    if next.is_some() && !known {
+        lock(asked.cursors).keep(question, token, asked.now, &found);
     }
-    let summaries = summaries(asked, page, by)?;
     let approximate = token.is_none().then(|| start.floor() - if by == By::End { 60.0 } else { 0.0 });
     Ok(json!({
-        "TraceSummaries": summaries,
+        "TraceSummaries": summaries(asked, page, by)?,
         "ApproximateTime": approximate,
         "TracesProcessedCount": found.processed,
-        "NextToken": next,
+        "NextToken": next.map(|next| next.write(question)),
     }))
 }
 
