@@ -20,7 +20,7 @@ use traces::{SEGMENTS as SEGMENTS_OF_A_TRACE, Traces};
 use xrayd::config::Environment;
 use xrayd::query::filter::{Expression, NoGroups};
 use xrayd::query::graph::Graph;
-use xrayd::query::search::{Search, search};
+use xrayd::query::search::{NEVER, Search, search};
 use xrayd::query::{By, Columns, Record, Row, Source, Stored, TraceId, Window};
 use xrayd::store::block::{self, Block};
 use xrayd::store::kept::Kept;
@@ -227,6 +227,8 @@ fn searches(criterion: &mut Criterion) {
             expression: Some(&expression),
             groups: &NoGroups,
             sample: 1.0,
+            after: None,
+            cancelled: &NEVER,
         };
         let found = || search(&large.store, &asked).map(|found| found.matches.len());
         group.bench_function(text, |bencher| bencher.iter(found));
