@@ -131,7 +131,7 @@ impl Daemon {
         let http = Http { proxy_all, allowed_hosts: Vec::new(), body_budget_bytes: BODY_BUDGET_BYTES };
         let seen = Arc::<Mutex<Seen>>::default();
         let observer = Observer { pipeline: pipeline.clone(), seen: seen.clone(), proxy_all };
-        let router = Api::new(pipeline.clone(), events, health, aws, http).router();
+        let router = Api::new(Some((pipeline.clone(), aws)), None, events, health, http).router();
         let router = router.layer(middleware::from_fn_with_state(observer, observe));
         Self { router, pipeline, seen }
     }
