@@ -128,7 +128,7 @@ impl Daemon {
         health.enter(Phase::Running);
         // The search for a region is never started.
         let (aws, _search) = aws::search(aws::Settings::default(), events.clone());
-        let http = Http { proxy_all, allowed_hosts: Vec::new(), body_budget_bytes: BODY_BUDGET_BYTES };
+        let http = Http { proxy_all, body_budget_bytes: BODY_BUDGET_BYTES, ..Http::default() };
         let seen = Arc::<Mutex<Seen>>::default();
         let observer = Observer { pipeline: pipeline.clone(), seen: seen.clone(), proxy_all };
         let router = Api::new(Some((pipeline.clone(), aws)), None, events, health, http).router();
