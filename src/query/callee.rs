@@ -1,6 +1,7 @@
 //! What a subsegment calls: the node a call leads to when no segment answers it.
 
 use super::json::{object, text};
+use super::node::cut;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -22,13 +23,14 @@ impl Callee {
     pub fn of(fields: &Map<String, Value>) -> Option<Self> {
         let aws = object(fields, "aws");
         let clues = Clues {
-            name: text(fields, "name").unwrap_or_default(),
+            name: cut(text(fields, "name").unwrap_or_default()),
             namespace: text(fields, "namespace"),
             sql: fields.contains_key("sql"),
             operation: aws.is_some_and(|aws| aws.contains_key("operation")),
         };
         let (resource, r#type) = clues.callee(|key| text(aws?, key))?;
-        Some(Self { name: resource.unwrap_or(clues.name).to_owned(), r#type: r#type.into_owned() })
+        let name = resource.map_or(clues.name, cut).to_owned();
+        Some(Self { name, r#type: r#type.into_owned() })
     }
 }
 

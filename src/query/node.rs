@@ -7,6 +7,15 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 /// Longest name of a segment, in characters, as the X-Ray developer guide gives it ("X-Ray segment documents").
 const NAME_MAX_CHARS: usize = 200;
 
+/// A name as X-Ray keeps it.
+pub(super) fn cut(name: &str) -> &str {
+    // Characters are never more than bytes.
+    if name.len() <= NAME_MAX_CHARS {
+        return name;
+    }
+    name.char_indices().nth(NAME_MAX_CHARS).map_or(name, |(end, _)| &name[..end])
+}
+
 /// A node. Two with one name and different types are two nodes: X-Ray shows a Lambda function as the service that runs
 /// it, `AWS::Lambda`, and the function itself, `AWS::Lambda::Function`.
 ///
@@ -28,7 +37,7 @@ impl NodeId {
     /// The node of a segment: its name and origin.
     pub fn of_segment(name: &str, origin: Option<&str>, account_id: Option<&str>) -> Self {
         Self {
-            name: name.chars().take(NAME_MAX_CHARS).collect(),
+            name: cut(name).to_owned(),
             r#type: origin.map(str::to_owned),
             account_id: account_id.map(str::to_owned),
         }
@@ -41,7 +50,7 @@ impl NodeId {
 
     /// The node that a call leads to when no segment answers it.
     pub fn of_call(call: &Call<'_>) -> Self {
-        Self { name: call.callee().to_owned(), r#type: Some(call.r#type.to_string()), account_id: None }
+        Self { name: cut(call.callee()).to_owned(), r#type: Some(call.r#type.to_string()), account_id: None }
     }
 
     /// The node that stands for whoever called this one: X-Ray gives it the name of the service it calls.
@@ -53,7 +62,7 @@ impl NodeId {
 
 impl From<Callee> for NodeId {
     fn from(callee: Callee) -> Self {
-        Self { name: callee.name, r#type: Some(callee.r#type), account_id: None }
+        Self { name: cut(&callee.name).to_owned(), r#type: Some(callee.r#type), account_id: None }
     }
 }
 
@@ -70,6 +79,7 @@ impl Serialize for NodeId {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Record;
     use super::*;
     use serde_json::json;
 
@@ -94,6 +104,23 @@ mod tests {
 
     #[test]
     fn a_name_is_cut_where_x_ray_cuts_it() {
-        assert_eq!(NodeId::of_segment(&"é".repeat(300), None, None).name, "é".repeat(200));
+        let (long, short) = ("é".repeat(300), "é".repeat(200));
+        assert_eq!(NodeId::of_segment(&long, None, None).name, short);
+        for changes in [
+            json!({ "namespace": "remote" }),
+            json!({ "namespace": "aws" }),
+            json!({ "name": "DynamoDB", "namespace": "aws", "aws": { "operation": "Get", "table_name": long } }),
+        ] {
+            let mut document = json!({ "id": "000000000000000a", "trace_id": "1-581cf771-a006649127e371903a2de979",
+                "parent_id": "0000000000000001", "type": "subsegment", "name": long, "start_time": 1, "end_time": 2 });
+            document.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            let from_document = NodeId::from(Callee::of(document.as_object().unwrap()).unwrap());
+            assert_eq!(from_document.name, short, "{changes}");
+            let (record, _) = Record::read(document.to_string().as_bytes(), 1, 0.0).unwrap();
+            let call = record.row().calls().remove(0);
+            assert_eq!(NodeId::of_call(&call), from_document);
+            let uncut = Call { name: long.as_str().into(), resource: None, ..call };
+            assert_eq!(NodeId::of_call(&uncut).name, short);
+        }
     }
 }

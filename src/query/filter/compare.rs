@@ -1,11 +1,9 @@
 //! What the operators say of values. A value of another type than the one asked for matches nothing and is no error, as
 //! recorded of X-Ray; nor does a value that is not there, whatever the operator.
 
+use super::super::node::cut;
 use super::super::row::Outcome;
 use super::{Flag, Operator, Selector, Test, Value};
-
-/// Longest name of a node, in characters, as the X-Ray developer guide gives it ("X-Ray segment documents").
-const NAME_MAX_CHARS: usize = 200;
 
 /// What an annotation says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,12 +115,4 @@ impl Selector {
 
 fn meets(wanted: Option<&str>, found: Option<&str>) -> bool {
     wanted.is_none() || wanted == found
-}
-
-/// A name as the node of a segment bears it.
-fn cut(name: &str) -> &str {
-    if name.len() <= NAME_MAX_CHARS {
-        return name;
-    }
-    name.char_indices().nth(NAME_MAX_CHARS).map_or(name, |(end, _)| &name[..end])
 }

@@ -1,5 +1,6 @@
 //! Nodes as numbers: each is named once, however many segments it has.
 
+use super::super::node::cut;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -8,8 +9,6 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 pub(crate) const CLIENT: &str = "client";
 /// Type of the node of a call over the network that no segment answers.
 pub(crate) const REMOTE: &str = "remote";
-/// Longest name of a segment, in characters, as the X-Ray developer guide gives it ("X-Ray segment documents").
-const NAME_MAX_CHARS: usize = 200;
 /// Most nodes that are told apart. The console draws 10,000; names made of ids would otherwise take any amount of memory.
 const NODES_MAX: usize = 50_000;
 
@@ -27,9 +26,8 @@ pub(crate) struct Key<'a> {
 impl<'a> Key<'a> {
     /// The node of a segment.
     pub(crate) fn of_segment(name: &'a str, origin: Option<&'a str>, account_id: Option<&'a str>) -> Self {
-        let end = name.char_indices().nth(NAME_MAX_CHARS).map_or(name.len(), |(end, _)| end);
         Self {
-            name: Cow::Borrowed(&name[..end]),
+            name: Cow::Borrowed(cut(name)),
             r#type: origin.map(Cow::Borrowed),
             account_id: account_id.map(Cow::Borrowed),
         }
@@ -37,7 +35,7 @@ impl<'a> Key<'a> {
 
     /// The node a call leads to when no segment answers it.
     pub(crate) fn of_callee(name: &'a str, r#type: &'a str) -> Self {
-        Self { name: Cow::Borrowed(name), r#type: Some(Cow::Borrowed(r#type)), account_id: None }
+        Self { name: Cow::Borrowed(cut(name)), r#type: Some(Cow::Borrowed(r#type)), account_id: None }
     }
 
     /// The node that stands for whoever called this one: X-Ray gives it the name of the service it calls.
@@ -148,6 +146,7 @@ mod tests {
     fn a_name_is_cut_where_x_ray_cuts_it() {
         let long = "é".repeat(300);
         assert_eq!(Key::of_segment(&long, None, None).name, "é".repeat(200));
+        assert_eq!(Key::of_callee(&long, REMOTE).name, "é".repeat(200));
     }
 
     #[test]

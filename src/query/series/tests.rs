@@ -82,6 +82,19 @@ fn a_trace_counts_where_its_root_was_received_in_the_stretch_named_by_its_end() 
 }
 
 #[test]
+fn of_several_roots_the_one_the_trace_began_with_tells_the_stretch() {
+    let document = |id: u32, start: f64| {
+        json!({ "id": format!("{id:016x}"), "trace_id": "1-581cf771-a006649127e371903a2de979", "name": "a",
+                "start_time": start, "end_time": 9 })
+    };
+    let mut series = Series::new(Wanted::Entries, Period::Minute, 0.0, 1_000.0);
+    let late = record(&document(1, 2.0), 1, 30.0);
+    add(&mut series, &[late, record(&document(3, 1.0), 2, 90.0), record(&document(2, 1.0), 3, 150.0)]);
+    let stretches: Vec<_> = series.statistics().iter().map(|stretch| stretch.timestamp.to_bits()).collect();
+    assert_eq!(stretches, [180.0_f64.to_bits()]);
+}
+
+#[test]
 fn the_end_of_a_stretch_is_within_the_window() {
     check(&Wanted::Entries, 60, (6_000.0, 6_360.0), &["6060 e1/0 1s", "6000 e2/1 6s"]);
     check(&Wanted::Entries, 60, (6_000.5, 6_360.5), &["6360 e1/0 8s", "6060 e1/0 1s"]);

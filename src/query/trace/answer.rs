@@ -42,6 +42,14 @@ impl Trace {
         }
     }
 
+    /// The same with all that came: subsegments whose parent did not come, which X-Ray leaves out, follow as documents
+    /// of their own. Putting these documents together, without the inferred ones, gives the same trace again.
+    pub fn export(&self) -> TraceDocuments {
+        let mut answer = self.answer();
+        answer.segments.extend(self.orphans().filter_map(|orphan| document(orphan.id()?, &Orphan(orphan))));
+        answer
+    }
+
     /// The documents of its segments: those that were sent, by start, and then those made up for calls that nothing
     /// answers.
     pub fn documents(&self) -> Vec<SegmentDocument> {
@@ -67,6 +75,32 @@ impl Serialize for Written<'_> {
         }
         if self.0.children().next().is_some() {
             written.serialize_entry("subsegments", &Below(self.0))?;
+        }
+        written.end()
+    }
+}
+
+/// Fields that make a document of a subsegment.
+const OF_DOCUMENTS: [&str; 3] = ["type", "parent_id", "trace_id"];
+
+/// Writes a subsegment that stands in nothing as the document it came as.
+struct Orphan<'a>(Part<'a>);
+
+impl Serialize for Orphan<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let part = self.0;
+        let mut written = serializer.serialize_map(None)?;
+        let own = part.fields().iter().filter(|(key, _)| !OF_DOCUMENTS.contains(&key.as_str()));
+        for (key, value) in own {
+            written.serialize_entry(key, value)?;
+        }
+        // What stood in a document that stood in it names no parent. A document has to; itself is as good as that.
+        let parent = part.parent_id().or(part.id());
+        written.serialize_entry("parent_id", &parent)?;
+        written.serialize_entry("trace_id", &part.trace.id().to_string())?;
+        written.serialize_entry("type", "subsegment")?;
+        if part.children().next().is_some() {
+            written.serialize_entry("subsegments", &Below(part))?;
         }
         written.end()
     }

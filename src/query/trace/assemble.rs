@@ -184,6 +184,7 @@ impl Parts {
     }
 
     /// Parts that stand in each other, in a circle, stand in nothing: the one with the lowest id is made an orphan.
+    /// One of them has an id, or the others could not stand in it.
     fn cut_circles(&mut self) {
         // Each part has the number of the walk that reached it first; a walk that meets itself has found a circle.
         let mut reached = vec![usize::MAX; self.kept.len()];
@@ -207,7 +208,8 @@ impl Parts {
         let mut at = first;
         while let Some(parent) = self.kept[at].parent.filter(|&parent| parent != first) {
             at = parent;
-            if self.kept[at].id < self.kept[lowest].id {
+            let rank = |at: usize| (self.kept[at].id.is_none(), self.kept[at].id);
+            if rank(at) < rank(lowest) {
                 lowest = at;
             }
         }
@@ -226,7 +228,14 @@ impl Parts {
         for &at in &tops {
             self.limit_depth(at);
         }
-        tops.into_iter().partition(|&at| self.kept[at].kind == Kind::Segment)
+        let (segments, mut orphans): (Vec<_>, Vec<_>) =
+            tops.into_iter().partition(|&at| self.kept[at].kind == Kind::Segment);
+        // What was cut out of a circle may have come inside of a document.
+        orphans.sort_by(|&one, &other| {
+            let (one, other) = (&self.kept[one], &self.kept[other]);
+            one.start.total_cmp(&other.start).then(one.id.cmp(&other.id))
+        });
+        (segments, orphans)
     }
 
     /// First come those that stand in a document, as they stand there; then those that were sent by themselves.
@@ -335,6 +344,73 @@ mod tests {
         assert!(traces.len() > 30 && most > 100, "{} traces, {most} parts", traces.len());
     }
 
+    /// What is put together again of an export has to be the same, and everything that can be sent again is in it.
+    fn check_export(trace: &Trace) {
+        let export = trace.export();
+        let documents =
+            export.segments.iter().map(|segment| serde_json::from_str(&segment.document).unwrap());
+        let sent: Vec<Value> =
+            documents.filter(|document: &Value| document.get("inferred").is_none()).collect();
+        assert_eq!(sent.len(), trace.segments().count() + trace.orphans().count());
+        let mut again = Trace::assemble(trace.id(), stored(&sent));
+        // It is the length of what was sent, in whatever form that was.
+        again.bytes = trace.bytes;
+        assert_eq!(again.export(), export);
+        assert_eq!((again.is_partial(), again.nodes()), (trace.is_partial(), trace.nodes()));
+        // Whoever names no parent names itself.
+        let names = |part: Part<'_>| (part.id(), part.parent_id().or(part.id()));
+        let orphans = |trace: &Trace| trace.orphans().map(names).collect::<Vec<_>>();
+        assert_eq!(orphans(&again), orphans(trace));
+    }
+
+    #[test]
+    fn an_export_of_the_captures_gives_them_again() {
+        let mut orphans = 0;
+        for (id, documents) in captured() {
+            let trace = Trace::assemble(TraceId::parse(&id).unwrap(), documents);
+            check_export(&trace);
+            orphans += trace.orphans().count();
+        }
+        assert!(orphans > 0, "a Lambda function's");
+    }
+
+    #[test]
+    fn an_export_has_orphans_as_documents_of_their_own() {
+        let sent = [
+            document(1, "api", json!({})),
+            alone(2, 9, "orphan", json!({ "subsegments": [within(3, "inside", json!({}))] })),
+            alone(4, 3, "below", json!({})),
+        ];
+        let trace = super::super::made::trace(&sent);
+        assert_eq!(trace.answer().segments.len(), 1);
+        let export = trace.export();
+        let orphan: Value = serde_json::from_str(&export.segments[1].document).unwrap();
+        let inside = within(3, "inside", json!({ "subsegments": [within(4, "below", json!({}))] }));
+        assert_eq!(orphan, alone(2, 9, "orphan", json!({ "subsegments": [inside] })));
+        check_export(&trace);
+    }
+
+    #[test]
+    fn an_export_of_what_stands_in_itself_gives_it_again() {
+        let inside = |id, name: &str| json!({ "subsegments": [within(id, name, json!({}))] });
+        let nameless =
+            json!({ "subsegments": [{ "name": "no id", "subsegments": [within(2, "two", json!({}))] }] });
+        for sent in [
+            vec![alone(2, 2, "self", json!({}))],
+            vec![
+                alone(2, 3, "two", json!({})),
+                alone(3, 4, "three", json!({})),
+                alone(4, 2, "four", json!({})),
+            ],
+            vec![alone(2, 9, "two", inside(3, "three")), alone(3, 9, "three", inside(2, "two"))],
+            vec![alone(2, 9, "two", inside(3, "three")), alone(3, 9, "three", nameless)],
+        ] {
+            let trace = super::super::made::trace(&sent);
+            assert_eq!(trace.orphans().count(), 1);
+            check_export(&trace);
+        }
+    }
+
     /// Documents of one trace: a tree in which each part is a segment, a subsegment within its parent or one sent by
     /// itself, some of them in progress first.
     fn documents() -> impl Strategy<Value = Vec<Value>> {
@@ -391,6 +467,7 @@ mod tests {
                 expected.extend(found.iter().map(|id| SegmentId::parse(id)));
             }
             prop_assert_eq!(ids, expected);
+            check_export(&one);
         }
     }
 }
