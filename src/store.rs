@@ -62,6 +62,9 @@ use tokio::sync::{broadcast, oneshot};
 use view::{Current, View};
 use writer::Writer;
 
+/// What waits when a store is dropped is written in this time, or not at all: the disk hangs.
+const DROP_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -118,8 +121,10 @@ pub struct Stopped {
     pub in_time: bool,
     /// Documents that are in the log and in no block. The next start finds them.
     pub unsealed: u64,
-    /// Documents that are in memory alone: the disk does not take them.
+    /// Documents that are in memory alone: the disk does not take them. The ledger has them as dropped, not as stored.
     pub unwritten: u64,
+    /// Documents nobody has dealt with when the time was over. The ledger has them as dropped.
+    pub waiting: u64,
 }
 
 impl Store {
@@ -252,18 +257,15 @@ impl Store {
     }
 
     /// Takes nothing any more, writes and seals what there is, and waits for that for so long. Can still be read then.
+    ///
+    /// The ledger is final afterwards: what has not been stored by then, or is in memory alone, is dropped. Only the first
+    /// call does anything; others return what it did.
     pub fn stop(&self, patience: Duration) -> Stopped {
-        let in_time = self.threads.stop(&self.shared, Some(patience));
-        let view = self.shared.view.get();
-        let (mut unsealed, mut unwritten) = (0, 0);
-        if self.shared.has_disk() {
-            for generation in view.generations() {
-                let unlogged = generation.unlogged();
-                unwritten += unlogged;
-                unsealed += generation.documents() - unlogged;
-            }
-        }
-        Stopped { in_time, unsealed, unwritten }
+        let mut stopped = self.threads.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        *stopped.get_or_insert_with(|| {
+            let in_time = self.threads.stop(&self.shared, patience);
+            self.shared.settle(in_time)
+        })
     }
 }
 
@@ -279,11 +281,14 @@ impl Recovered {
 struct Threads {
     shared: Arc<Shared>,
     running: Mutex<Vec<JoinHandle<()>>>,
+    /// How it ended, once it has been stopped.
+    stopped: Mutex<Option<Stopped>>,
 }
 
 impl Threads {
     fn start(shared: &Arc<Shared>, next_sequence: u64) -> io::Result<Self> {
-        let threads = Self { shared: shared.clone(), running: Mutex::default() };
+        let threads =
+            Self { shared: shared.clone(), running: Mutex::default(), stopped: Mutex::default() };
         let writer = Writer::new(shared.clone(), next_sequence)?;
         let keeper = Keeper::new(shared.clone());
         threads.spawn("store-write", move || writer.run())?;
@@ -309,15 +314,19 @@ impl Threads {
         Ok(())
     }
 
-    /// Ends the threads. False when that takes too long; they go on then.
-    fn stop(&self, shared: &Shared, patience: Option<Duration>) -> bool {
-        let until = patience.map(|patience| shared.clock.monotonic() + patience);
+    /// Ends the threads. False when that takes too long: a disk that hangs cannot be helped. They end when it answers.
+    fn stop(&self, shared: &Shared, patience: Duration) -> bool {
+        let until = shared.clock.monotonic() + patience;
         shared.intake.stop();
         shared.tell(|work| work.stopping = true);
         let mut work = shared.work();
         let mut synced = false;
         while work.threads > 0 {
-            if until.is_some_and(|until| shared.clock.monotonic() >= until) {
+            if shared.clock.monotonic() >= until {
+                work.abandoned = true;
+                drop(work);
+                shared.dirty.end();
+                shared.tell(|_| {});
                 return false;
             }
             // The log is made durable when nothing is written to it any more.
@@ -326,7 +335,7 @@ impl Threads {
                 shared.dirty.end();
                 continue;
             }
-            work = shared.wait(work, until);
+            work = shared.wait(work, Some(until));
         }
         drop(work);
         for thread in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -339,9 +348,11 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        let shared = &self.shared;
-        shared.work().abandoned = true;
-        self.stop(shared, None);
+        // Who has stopped it has waited as long as it was worth.
+        if self.stopped.get_mut().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.shared.work().abandoned = true;
+            self.stop(&self.shared, DROP_PATIENCE);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::intake::Intake;
 use super::kept::Kept;
 use super::syncer::Dirty;
 use super::view::{Current, Part};
-use super::{Event, Listener, Settings};
+use super::{Event, Listener, Settings, Stopped};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -127,6 +127,21 @@ impl Shared {
         };
         let left = until.saturating_sub(self.clock.monotonic());
         self.changed.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Enters what is lost at the end, and says what is left.
+    pub(super) fn settle(&self, in_time: bool) -> Stopped {
+        let waiting = self.intake.give_up();
+        let (mut unsealed, mut unwritten) = (0, 0);
+        if self.has_disk() {
+            for generation in self.view.get().generations() {
+                let unlogged = generation.unlogged();
+                unwritten += unlogged;
+                unsealed += generation.documents() - unlogged;
+            }
+        }
+        self.intake.lost(unwritten);
+        Stopped { in_time, unsealed, unwritten, waiting }
     }
 
     /// Documents of another room than memory.

@@ -276,7 +276,7 @@ impl Writer {
                 self.freeze();
             }
         }
-        if done.charge > 0 {
+        if !done.is_nothing() {
             self.shared.intake.done(done);
         }
         for Answer { sender, judged } in answers {

@@ -1,110 +1,15 @@
 //! A disk that does not do what it should, and files that are not what was written.
 
+use super::bad_disk::*;
 use super::support::*;
-use crate::store::block::{Block, BlockError};
-use crate::store::folder::{BlockName, Disk, Folder, LogFile};
-use crate::store::kept::Kept;
 use crate::store::ledger::DropReason;
-use crate::store::{Doing, Event, PutError, Settings, Stopped, Store};
-use std::io;
+use crate::store::{Doing, Event, PutError, Settings, Stopped};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tempfile::tempdir;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// What does not work now.
-#[derive(Debug, Default)]
-struct Broken {
-    log: AtomicBool,
-    blocks: AtomicBool,
-    sync: AtomicBool,
-}
-
-#[derive(Debug)]
-struct BadDisk {
-    folder: Folder,
-    broken: Arc<Broken>,
-}
-
-fn check(broken: &AtomicBool) -> io::Result<()> {
-    if broken.load(SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-}
-
-fn check_block(broken: &AtomicBool, name: BlockName) -> Result<(), BlockError> {
-    check(broken).map_err(|source| BlockError::Io { path: name.to_string().into(), doing: "write", source })
-}
-
-impl Disk for BadDisk {
-    fn create_log(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
-        check(&self.broken.log)?;
-        Ok(Arc::new(BadLog { file: self.folder.create_log(name)?, broken: self.broken.clone() }))
-    }
-
-    fn remove_log(&self, name: &str) -> io::Result<()> {
-        self.folder.remove_log(name)
-    }
-
-    fn write_block(&self, name: BlockName, rows: &[Arc<Kept>]) -> Result<Block, BlockError> {
-        check_block(&self.broken.blocks, name)?;
-        self.folder.write_block(name, rows)
-    }
-
-    fn compact(&self, inputs: &[&Block], name: BlockName) -> Result<Block, BlockError> {
-        check_block(&self.broken.blocks, name)?;
-        self.folder.compact(inputs, name)
-    }
-
-    fn remove_block(&self, name: BlockName) -> io::Result<()> {
-        self.folder.remove_block(name)
-    }
-
-    fn set_block_aside(&self, name: BlockName) -> io::Result<String> {
-        self.folder.set_block_aside(name)
-    }
-
-    fn load_account(&self) -> io::Result<Option<Vec<u8>>> {
-        self.folder.load_account()
-    }
-
-    fn save_account(&self, account: &[u8]) -> io::Result<()> {
-        self.folder.save_account(account)
-    }
-}
-
-#[derive(Debug)]
-struct BadLog {
-    file: Arc<dyn LogFile>,
-    broken: Arc<Broken>,
-}
-
-impl LogFile for BadLog {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        if self.broken.log.load(SeqCst) {
-            // A full disk takes the beginning.
-            self.file.append(&bytes[..bytes.len() / 2])?;
-        }
-        check(&self.broken.log)?;
-        self.file.append(bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        check(&self.broken.sync)?;
-        self.file.sync()
-    }
-}
-
-fn open(world: &World, settings: Settings) -> (Store, Arc<Broken>) {
-    let broken = Arc::new(Broken::default());
-    let for_disk = broken.clone();
-    (world.open_on(settings, move |folder| Arc::new(BadDisk { folder, broken: for_disk })), broken)
-}
-
-fn is_failing(store: &Store, doing: Doing) -> bool {
-    store.status().failing.iter().any(|(one, _)| *one == doing)
-}
 
 #[test]
 fn while_the_log_cannot_be_written_documents_are_in_memory_and_become_a_block_when_it_can() {
@@ -177,7 +82,7 @@ fn what_there_is_neither_disk_nor_memory_for_is_dropped_and_counted() {
     until(&store, || !is_failing(&store, Doing::Seal));
     put(&store, &[document(1, 1_000)]).unwrap();
     stored.push(document(1, 1_000));
-    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 0, unwritten: 0 });
+    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 0, unwritten: 0, waiting: 0 });
     drop(store);
     assert_eq!(texts(&world.open(settings(folder.path()))), stored);
 }
@@ -207,7 +112,7 @@ fn a_store_that_cannot_seal_says_what_is_in_the_log_alone_when_it_stops() {
     assert!(store.seal_now().blocking_recv().is_err());
     broken.log.store(true, SeqCst);
     put(&store, &[document(1, 2), document(1, 3)]).unwrap();
-    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 1, unwritten: 2 });
+    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 1, unwritten: 2, waiting: 0 });
     drop(store);
     let store = world.open(settings(folder.path()));
     assert_eq!(texts(&store), [document(1, 1)]);
