@@ -25,6 +25,7 @@ mod judge;
 mod keeper;
 pub mod kept;
 pub mod ledger;
+mod logger;
 pub mod merge;
 mod read;
 mod recovery;
@@ -44,11 +45,11 @@ pub use intake::{Judged, Put, PutError};
 pub use settings::{Place, Settings};
 pub use shared::Doing;
 
+use crate::query::TraceId;
 use crate::segment::DatagramError;
 use folder::{Disk, Folder, Lock, NoDisk};
 use intake::{Chunk, Job};
 use keeper::Keeper;
-use kept::Kept;
 use ledger::{Ledger, Refused, Transport};
 use recovery::Recovered;
 use shared::Shared;
@@ -110,7 +111,10 @@ pub struct Status {
     pub bytes: u64,
     /// Documents that were deleted since it was opened because they were too old or too much.
     pub expired: u64,
-    /// What the disk does not do at the moment, and why.
+    /// Documents that were in blocks that were found to be damaged since it was opened. Of those that were damaged before,
+    /// nobody knows how many they had.
+    pub damaged_documents: u64,
+    /// What the disk does not do at the moment, and why. Also what it has not answered for long.
     pub failing: Vec<(Doing, String)>,
 }
 
@@ -152,7 +156,7 @@ impl Store {
                     Lock::Ours(folder) => folder,
                     Lock::Busy => return Err(OpenError::Busy { path }),
                 };
-                let recovered = recovery::recover(&folder, &listener).map_err(io)?;
+                let recovered = recovery::recover(&folder, &listener, settings.generation_bytes).map_err(io)?;
                 (door(folder), recovered)
             }
         };
@@ -187,6 +191,8 @@ impl Store {
         for document in documents {
             chunk.push(document, received);
         }
+        // What documents need in memory is what they are charged.
+        chunk.bytes.shrink_to_fit();
         self.shared.intake.put(chunk)
     }
 
@@ -204,8 +210,9 @@ impl Store {
         receiver
     }
 
-    /// Hears of each document from now on when it is stored. Who is too slow misses some, and is told how many.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Kept>> {
+    /// Hears of the trace of each document from now on when it is stored. Who is too slow misses some, and is told how
+    /// many.
+    pub fn subscribe(&self) -> broadcast::Receiver<TraceId> {
         self.shared.tail.subscribe()
     }
 
@@ -236,7 +243,8 @@ impl Store {
             blocks: view.blocks.len(),
             bytes,
             expired: self.shared.expired.load(Relaxed),
-            failing: self.shared.failing().iter().map(|(doing, error)| (*doing, error.clone())).collect(),
+            damaged_documents: self.shared.damaged_documents.load(Relaxed),
+            failing: self.shared.troubles(),
         }
     }
 
@@ -271,7 +279,7 @@ impl Store {
 
 impl Recovered {
     fn nothing() -> Self {
-        let view = View { blocks: Vec::new(), frozen: Vec::new(), active: Arc::default() };
+        let view = View::default();
         Self { view, next_sequence: 1, documents: 0, refused: Vec::new() }
     }
 }

@@ -391,8 +391,8 @@ impl State {
             return;
         }
         let mut next = Chunk::new(Transport::Udp);
-        // The next will be like this one: growing it step by step would copy it several times.
-        next.bytes.reserve(self.open.bytes.len().min(2 * CHUNK_BYTES));
+        // The next will be like this one: growing it step by step would copy it several times, and leave half of it empty.
+        next.bytes.reserve(self.open.bytes.len().min(CHUNK_BYTES) * 9 / 8);
         next.parts.reserve(self.open.parts.len());
         self.queue.push_back(Job::Store(mem::replace(&mut self.open, next), None));
     }

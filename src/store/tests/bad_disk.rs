@@ -14,6 +14,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Broken {
     pub(super) log: AtomicBool,
+    /// Files can be made, and nothing can be written to them.
+    pub(super) append: AtomicBool,
     pub(super) blocks: AtomicBool,
     pub(super) sync: AtomicBool,
     pub(super) hanging: Hanging,
@@ -67,6 +69,10 @@ fn check_block(broken: &AtomicBool, name: BlockName) -> Result<(), BlockError> {
 }
 
 impl Disk for BadDisk {
+    fn check(&self) -> io::Result<()> {
+        self.folder.check()
+    }
+
     fn create_log(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         check(&self.broken.log)?;
         Ok(Arc::new(BadLog { file: self.folder.create_log(name)?, broken: self.broken.clone() }))
@@ -118,6 +124,7 @@ impl LogFile for BadLog {
             self.file.append(&bytes[..bytes.len() / 2])?;
         }
         check(&self.broken.log)?;
+        check(&self.broken.append)?;
         self.file.append(bytes)
     }
 
@@ -125,6 +132,10 @@ impl LogFile for BadLog {
         self.broken.hanging.pass(Doing::Sync);
         check(&self.broken.sync)?;
         self.file.sync()
+    }
+
+    fn take_back(&self, bytes: usize) -> io::Result<()> {
+        self.file.take_back(bytes)
     }
 }
 

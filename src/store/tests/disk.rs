@@ -3,7 +3,7 @@
 use super::bad_disk::*;
 use super::support::*;
 use crate::store::ledger::DropReason;
-use crate::store::{Doing, Event, PutError, Settings, Stopped};
+use crate::store::{Doing, Event, PutError, Settings, Stopped, Store};
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tempfile::tempdir;
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn while_the_log_cannot_be_written_documents_are_in_memory_and_become_a_block_when_it_can() {
+fn while_the_log_cannot_be_written_documents_are_in_memory_and_are_written_when_it_can() {
     let (folder, world) = (tempdir().unwrap(), World::new());
     let (store, broken) = open(&world, settings(folder.path()));
     put(&store, &[document(1, 1)]).unwrap();
@@ -25,18 +25,177 @@ fn while_the_log_cannot_be_written_documents_are_in_memory_and_become_a_block_wh
     put(&store, &[document(1, 4)]).unwrap();
     assert!(is_failing(&store, Doing::Log), "the disk is left alone for a second");
     world.advance(&store, Duration::from_secs(1));
+    until(&store, || !is_failing(&store, Doing::Log));
+    assert_eq!(files(folder.path(), ".wal").len(), 2, "nobody had to come for that");
     put(&store, &[document(1, 5)]).unwrap();
-    assert!(!is_failing(&store, Doing::Log));
-    until(&store, || store.status().blocks == 1);
     let events = world.take_events();
     let failed = events.iter().filter(|event| matches!(event, Event::DiskFailed { .. })).count();
     assert_eq!(failed, 1, "it is said once: {events:?}");
     assert!(events.contains(&Event::DiskRecovered { doing: Doing::Log }));
     assert!(store.ledger().balances());
     let before = everything(&store);
+    let image = tempdir().unwrap();
+    copy(folder.path(), image.path());
+    let after = World::new().open(settings(image.path()));
+    assert_eq!(everything(&after), before, "also when it ends right now");
     drop(store);
     let store = world.open(settings(folder.path()));
     assert_eq!(everything(&store), before);
+}
+
+#[test]
+fn a_disk_that_works_again_is_said_to_also_when_nothing_is_left_to_write() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, Settings { durable: true, ..settings(folder.path()) });
+    broken.log.store(true, SeqCst);
+    assert_eq!(put(&store, &[document(1, 1)]), Err(PutError::Disk));
+    broken.log.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    until(&store, || world.take_events().contains(&Event::DiskRecovered { doing: Doing::Log }));
+    assert!(!is_failing(&store, Doing::Log));
+}
+
+#[test]
+fn what_was_frozen_in_memory_alone_is_logged_when_the_log_works_and_blocks_do_not() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    broken.blocks.store(true, SeqCst);
+    put(&store, &[document(1, 1)]).unwrap();
+    broken.log.store(true, SeqCst);
+    put(&store, &[document(1, 2)]).unwrap();
+    assert!(store.seal_now().blocking_recv().is_err());
+    put(&store, &[document(1, 3)]).unwrap();
+    broken.log.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    until(&store, || !is_failing(&store, Doing::Log));
+    put(&store, &[document(1, 4)]).unwrap();
+    let before = everything(&store);
+    drop(store);
+    assert_eq!(everything(&world.open(settings(folder.path()))), before);
+}
+
+#[test]
+fn a_full_disk_does_not_get_a_file_with_each_try() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    put(&store, &[document(1, 1)]).unwrap();
+    broken.append.store(true, SeqCst);
+    for id in 2..6 {
+        put(&store, &[document(1, id)]).unwrap();
+        assert!(is_failing(&store, Doing::Log));
+        world.advance(&store, Duration::from_secs(1));
+    }
+    flush(&store);
+    assert_eq!(files(folder.path(), ".wal").len(), 1);
+    broken.append.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    until(&store, || !is_failing(&store, Doing::Log));
+    drop(store);
+    assert_eq!(texts(&world.open(settings(folder.path()))).len(), 5);
+}
+
+#[test]
+fn what_is_dropped_is_not_written_to_the_log() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let small = Settings { generation_bytes: 10_000, ..settings(folder.path()) };
+    let (store, broken) = open(&world, small.clone());
+    broken.blocks.store(true, SeqCst);
+    let mut stored = Vec::new();
+    for id in 0..200 {
+        if put(&store, &[document(1, id)]).is_ok() {
+            stored.push(document(1, id));
+        }
+    }
+    let bytes = |path: &Path| files(path, ".wal").iter().map(|log| log.metadata().unwrap().len()).sum::<u64>();
+    let before = bytes(folder.path());
+    for id in 200..300 {
+        assert_eq!(put(&store, &[document(1, id)]), Err(PutError::Disk));
+    }
+    assert_eq!(bytes(folder.path()), before, "the log has an end");
+    drop(store);
+    // Neither does it grow with each start.
+    let (store, broken) = open(&world, small);
+    broken.blocks.store(true, SeqCst);
+    until(&store, || store.ledger().recovered == stored.len() as u64);
+    assert_eq!(texts(&store), stored);
+}
+
+#[test]
+fn the_log_does_not_push_out_blocks_beyond_its_part() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    put(&store, &[document(1, 1)]).unwrap();
+    seal(&store);
+    let block = store.status().bytes;
+    store.stop(MINUTE);
+    drop(store);
+    let tight = Settings { max_bytes: block * 8 / 7 + 8, ..settings(folder.path()) };
+    drop(broken);
+    let (store, broken) = open(&world, tight);
+    broken.blocks.store(true, SeqCst);
+    let mut state = 1_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    };
+    let noise: String = (0..5_000).map(|_| noise()).collect();
+    put(&store, &[document_with(1, 2, &format!(r#","metadata":"{noise}""#))]).unwrap();
+    assert!(store.status().bytes > block * 8 / 7 + 8);
+    world.advance(&store, 2 * MINUTE);
+    let looked = || store.shared.looks.load(SeqCst);
+    let before = looked();
+    world.advance(&store, 2 * MINUTE);
+    until(&store, || looked() > before);
+    assert_eq!((store.status().blocks, store.status().expired), (1, 0));
+}
+
+#[test]
+fn a_log_larger_than_memory_should_be_becomes_blocks_while_it_is_read() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    let all: Vec<_> = (0..300).map(|id| document(id, id)).collect();
+    all.chunks(10).for_each(|some| drop(put(&store, some)));
+    let before = everything(&store);
+    drop(store);
+    let image = tempdir().unwrap();
+    copy(folder.path(), image.path());
+    let small = |path: &Path| Settings { generation_bytes: 10_000, ..settings(path) };
+    let folder_alone = crate::store::folder::Folder::lock(folder.path()).unwrap();
+    let crate::store::folder::Lock::Ours(opened) = folder_alone else { panic!("it is in use") };
+    let recovered =
+        crate::store::recovery::recover(&opened, &crate::store::Listener::none(), 10_000).unwrap();
+    assert!(recovered.view.blocks.len() > 5 && recovered.view.frozen.len() <= 4, "{:?}", recovered.view.blocks.len());
+    assert_eq!(recovered.documents, 300);
+    drop((recovered, opened));
+    let store = world.open(small(folder.path()));
+    assert_eq!(everything(&store), before);
+    until(&store, || files(folder.path(), ".wal").is_empty());
+    // Where no block can be written, there is an end to what is kept in memory.
+    std::fs::write(image.path().join("date=2026-11-25"), "").unwrap();
+    let opened = Store::open(small(image.path()), world.clock.clone(), crate::store::Listener::none());
+    let error = opened.unwrap_err();
+    assert!(crate::store::event::chain(&error).contains("cannot be made into blocks"), "{error:?}");
+    assert_eq!(files(image.path(), ".wal").len(), 1, "nothing is lost");
+}
+
+#[test]
+fn a_small_document_does_not_hold_what_came_with_it() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    let refused = vec![b'x'; 60_000];
+    let odd = document_with(1, 2, r#","metadata":NaN"#);
+    put(&store, &[document(1, 1), refused, odd]).unwrap();
+    let many: Vec<_> = (10..20).map(|id| document(1, id)).collect();
+    put(&store, &many).unwrap();
+    let kept = store.shared.view.get().active.snapshot();
+    let has_its_own = |id: u64| {
+        let kept = kept.iter().find(|kept| kept.record.id.0 == id).unwrap();
+        kept.received().is_unique()
+    };
+    assert!(has_its_own(1) && has_its_own(2));
+    assert!(!has_its_own(10), "what is kept as a whole is not copied");
 }
 
 #[test]
@@ -52,7 +211,7 @@ fn what_was_written_by_half_does_not_hide_what_comes_behind_it() {
     put(&store, &[document(1, 3)]).unwrap();
     drop(store);
     let store = world.open(settings(folder.path()));
-    assert_eq!(texts(&store), [document(1, 1), document(1, 3)], "the second was in memory alone");
+    assert_eq!(texts(&store), [document(1, 1), document(1, 2), document(1, 3)]);
 }
 
 #[test]
@@ -101,6 +260,13 @@ fn a_durable_store_does_not_say_yes_before_the_disk_does() {
     put(&store, &[document(1, 3)]).unwrap();
     assert_eq!(texts(&store), [document(1, 2), document(1, 3)]);
     assert!(store.ledger().balances());
+    broken.sync.store(true, SeqCst);
+    assert_eq!(put(&store, &[document(1, 4)]), Err(PutError::Disk));
+    broken.blocks.store(true, SeqCst);
+    broken.sync.store(false, SeqCst);
+    drop(store);
+    let store = world.open(settings(folder.path()));
+    assert_eq!(texts(&store), [document(1, 2), document(1, 3)], "what was refused does not come back");
 }
 
 #[test]
