@@ -25,6 +25,7 @@ mod judge;
 mod keeper;
 pub mod kept;
 pub mod ledger;
+mod logger;
 pub mod merge;
 mod read;
 mod recovery;
@@ -44,11 +45,11 @@ pub use intake::{Judged, Put, PutError};
 pub use settings::{Place, Settings};
 pub use shared::Doing;
 
+use crate::query::TraceId;
 use crate::segment::DatagramError;
 use folder::{Disk, Folder, Lock, NoDisk};
 use intake::{Chunk, Job};
 use keeper::Keeper;
-use kept::Kept;
 use ledger::{Ledger, Refused, Transport};
 use recovery::Recovered;
 use shared::Shared;
@@ -61,6 +62,9 @@ use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 use view::{Current, View};
 use writer::Writer;
+
+/// What waits when a store is dropped is written in this time, or not at all: the disk hangs.
+const DROP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +111,10 @@ pub struct Status {
     pub bytes: u64,
     /// Documents that were deleted since it was opened because they were too old or too much.
     pub expired: u64,
-    /// What the disk does not do at the moment, and why.
+    /// Documents that were in blocks that were found to be damaged since it was opened. Of those that were damaged before,
+    /// nobody knows how many they had.
+    pub damaged_documents: u64,
+    /// What the disk does not do at the moment, and why. Also what it has not answered for long.
     pub failing: Vec<(Doing, String)>,
 }
 
@@ -118,8 +125,10 @@ pub struct Stopped {
     pub in_time: bool,
     /// Documents that are in the log and in no block. The next start finds them.
     pub unsealed: u64,
-    /// Documents that are in memory alone: the disk does not take them.
+    /// Documents that are in memory alone: the disk does not take them. The ledger has them as dropped, not as stored.
     pub unwritten: u64,
+    /// Documents nobody has dealt with when the time was over. The ledger has them as dropped.
+    pub waiting: u64,
 }
 
 impl Store {
@@ -147,7 +156,7 @@ impl Store {
                     Lock::Ours(folder) => folder,
                     Lock::Busy => return Err(OpenError::Busy { path }),
                 };
-                let recovered = recovery::recover(&folder, &listener).map_err(io)?;
+                let recovered = recovery::recover(&folder, &listener, settings.generation_bytes).map_err(io)?;
                 (door(folder), recovered)
             }
         };
@@ -182,6 +191,8 @@ impl Store {
         for document in documents {
             chunk.push(document, received);
         }
+        // What documents need in memory is what they are charged.
+        chunk.bytes.shrink_to_fit();
         self.shared.intake.put(chunk)
     }
 
@@ -199,8 +210,9 @@ impl Store {
         receiver
     }
 
-    /// Hears of each document from now on when it is stored. Who is too slow misses some, and is told how many.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Kept>> {
+    /// Hears of the trace of each document from now on when it is stored. Who is too slow misses some, and is told how
+    /// many.
+    pub fn subscribe(&self) -> broadcast::Receiver<TraceId> {
         self.shared.tail.subscribe()
     }
 
@@ -231,7 +243,8 @@ impl Store {
             blocks: view.blocks.len(),
             bytes,
             expired: self.shared.expired.load(Relaxed),
-            failing: self.shared.failing().iter().map(|(doing, error)| (*doing, error.clone())).collect(),
+            damaged_documents: self.shared.damaged_documents.load(Relaxed),
+            failing: self.shared.troubles(),
         }
     }
 
@@ -252,24 +265,21 @@ impl Store {
     }
 
     /// Takes nothing any more, writes and seals what there is, and waits for that for so long. Can still be read then.
+    ///
+    /// The ledger is final afterwards: what has not been stored by then, or is in memory alone, is dropped. Only the first
+    /// call does anything; others return what it did.
     pub fn stop(&self, patience: Duration) -> Stopped {
-        let in_time = self.threads.stop(&self.shared, Some(patience));
-        let view = self.shared.view.get();
-        let (mut unsealed, mut unwritten) = (0, 0);
-        if self.shared.has_disk() {
-            for generation in view.generations() {
-                let unlogged = generation.unlogged();
-                unwritten += unlogged;
-                unsealed += generation.documents() - unlogged;
-            }
-        }
-        Stopped { in_time, unsealed, unwritten }
+        let mut stopped = self.threads.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        *stopped.get_or_insert_with(|| {
+            let in_time = self.threads.stop(&self.shared, patience);
+            self.shared.settle(in_time)
+        })
     }
 }
 
 impl Recovered {
     fn nothing() -> Self {
-        let view = View { blocks: Vec::new(), frozen: Vec::new(), active: Arc::default() };
+        let view = View::default();
         Self { view, next_sequence: 1, documents: 0, refused: Vec::new() }
     }
 }
@@ -279,11 +289,14 @@ impl Recovered {
 struct Threads {
     shared: Arc<Shared>,
     running: Mutex<Vec<JoinHandle<()>>>,
+    /// How it ended, once it has been stopped.
+    stopped: Mutex<Option<Stopped>>,
 }
 
 impl Threads {
     fn start(shared: &Arc<Shared>, next_sequence: u64) -> io::Result<Self> {
-        let threads = Self { shared: shared.clone(), running: Mutex::default() };
+        let threads =
+            Self { shared: shared.clone(), running: Mutex::default(), stopped: Mutex::default() };
         let writer = Writer::new(shared.clone(), next_sequence)?;
         let keeper = Keeper::new(shared.clone());
         threads.spawn("store-write", move || writer.run())?;
@@ -309,15 +322,19 @@ impl Threads {
         Ok(())
     }
 
-    /// Ends the threads. False when that takes too long; they go on then.
-    fn stop(&self, shared: &Shared, patience: Option<Duration>) -> bool {
-        let until = patience.map(|patience| shared.clock.monotonic() + patience);
+    /// Ends the threads. False when that takes too long: a disk that hangs cannot be helped. They end when it answers.
+    fn stop(&self, shared: &Shared, patience: Duration) -> bool {
+        let until = shared.clock.monotonic() + patience;
         shared.intake.stop();
         shared.tell(|work| work.stopping = true);
         let mut work = shared.work();
         let mut synced = false;
         while work.threads > 0 {
-            if until.is_some_and(|until| shared.clock.monotonic() >= until) {
+            if shared.clock.monotonic() >= until {
+                work.abandoned = true;
+                drop(work);
+                shared.dirty.end();
+                shared.tell(|_| {});
                 return false;
             }
             // The log is made durable when nothing is written to it any more.
@@ -326,7 +343,7 @@ impl Threads {
                 shared.dirty.end();
                 continue;
             }
-            work = shared.wait(work, until);
+            work = shared.wait(work, Some(until));
         }
         drop(work);
         for thread in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -339,9 +356,11 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        let shared = &self.shared;
-        shared.work().abandoned = true;
-        self.stop(shared, None);
+        // Who has stopped it has waited as long as it was worth.
+        if self.stopped.get_mut().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.shared.work().abandoned = true;
+            self.stop(&self.shared, DROP_PATIENCE);
+        }
     }
 }
 

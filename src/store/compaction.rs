@@ -3,9 +3,10 @@
 //! Only neighbours do, so that the sequences of one block never lie between those of another. A block that is much larger
 //! than the others is left alone, so that no byte is written often.
 
+use super::block::BlockError;
 use super::folder::BlockName;
 use super::shared::{Doing, Shared};
-use super::view::Part;
+use super::view::{Part, View};
 use super::{Event, clock, day::Day};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
@@ -46,6 +47,8 @@ pub(super) struct Candidate {
     pub(super) bytes: u64,
     /// First and last receipt, microseconds since 1970.
     pub(super) receipts: (u64, u64),
+    /// Between the one before and this is one that cannot be read now: they are no neighbours.
+    pub(super) behind_gap: bool,
 }
 
 /// How far compaction goes.
@@ -75,7 +78,8 @@ fn run_from(candidates: &[Candidate], from: usize, limits: Limits) -> Option<Ran
         bytes += one.bytes;
         largest = largest.max(one.bytes);
         let span = one.receipts.1.saturating_sub(first.receipts.0);
-        if one.day != first.day || bytes > limits.max_bytes || span > limits.max_span {
+        let is_neighbour = at == from || !one.behind_gap;
+        if one.day != first.day || !is_neighbour || bytes > limits.max_bytes || span > limits.max_span {
             break;
         }
         if at + 1 - from >= fan_in && largest <= bytes / part {
@@ -140,18 +144,25 @@ pub(super) enum Compacted {
 pub(super) fn compact_once(shared: &Shared) -> Compacted {
     let _alone = shared.compacting.lock().unwrap_or_else(PoisonError::into_inner);
     let view = shared.view.get();
-    let candidates: Vec<_> = view.blocks.iter().map(|part| candidate(part)).collect();
+    let candidates = candidates(&view);
     let limits = Limits {
         max_bytes: shared.settings.block_bytes(),
         max_span: shared.settings.block_span(),
         today: Day::of(shared.clock.wall_micros()),
     };
-    let Some(run) = choose(&candidates, limits) else { return Compacted::Nothing };
+    let Some(run) = choose(&candidates, limits) else {
+        // What failed is not wanted any more.
+        shared.works(Doing::Compact);
+        return Compacted::Nothing;
+    };
     let inputs = &view.blocks[run];
     let (Some(first), Some(last)) = (inputs.first(), inputs.last()) else { return Compacted::Nothing };
     let name = BlockName { day: first.name.day, first: first.name.first, last: last.name.last };
     let blocks: Vec<_> = inputs.iter().map(|part| &part.block).collect();
-    match shared.disk.compact(&blocks, name) {
+    let under_way = shared.begin(Doing::Compact);
+    let compacted = shared.disk.compact(&blocks, name);
+    drop(under_way);
+    match compacted {
         Ok(block) => {
             shared.works(Doing::Compact);
             let event = Event::Compacted { blocks: inputs.len(), bytes: block.summary().bytes };
@@ -159,8 +170,12 @@ pub(super) fn compact_once(shared: &Shared) -> Compacted {
             shared.say(&event);
             Compacted::One
         }
-        Err(error) => {
+        Err(error @ BlockError::Damaged { .. }) => {
+            // The disk is not to blame for it today, and it is set aside.
             shared.block_failed(&error);
+            Compacted::Failed
+        }
+        Err(error) => {
             shared.failed(Doing::Compact, &error);
             Compacted::Failed
         }
@@ -184,21 +199,28 @@ fn exchange(shared: &Shared, inputs: &[Arc<Part>], output: Arc<Part>) {
 
 /// Deletes the file of a block that does not count any more. Readers that have it open are not disturbed.
 pub(super) fn delete(shared: &Shared, part: &Part) {
-    match shared.disk.remove_block(part.name) {
-        Ok(()) => shared.works(Doing::Delete),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => shared.failed(Doing::Delete, &error),
-    }
+    let under_way = shared.begin(Doing::Delete);
+    let deleted = shared.disk.remove_block(part.name);
+    drop(under_way);
+    shared.deleted(deleted);
 }
 
-fn candidate(part: &Part) -> Candidate {
-    let summary = part.block.summary();
-    let (first, last) = summary.receipts.unwrap_or_default();
-    Candidate {
-        day: part.name.day,
-        bytes: summary.bytes,
-        receipts: (clock::micros(first), clock::micros(last)),
-    }
+fn candidates(view: &View) -> Vec<Candidate> {
+    let mut before = None;
+    let candidate = |part: &Arc<Part>| {
+        let summary = part.block.summary();
+        let (first, last) = summary.receipts.unwrap_or_default();
+        let before = before.replace(part.name);
+        // What became one with others would count as replaced at the next start.
+        let between = |name: &BlockName| before.is_some_and(|before| before < *name && *name < part.name);
+        Candidate {
+            day: part.name.day,
+            bytes: summary.bytes,
+            receipts: (clock::micros(first), clock::micros(last)),
+            behind_gap: view.unreadable.iter().any(between),
+        }
+    };
+    view.blocks.iter().map(candidate).collect()
 }
 
 #[cfg(test)]
@@ -218,6 +240,7 @@ mod tests {
             day: Day::parse(day).unwrap(),
             bytes,
             receipts: (at as u64 * 10, at as u64 * 10 + 9),
+            behind_gap: false,
         };
         sizes.iter().enumerate().map(one).collect()
     }
@@ -263,7 +286,8 @@ mod tests {
     fn a_day_of_half_hours_leaves_few_blocks() {
         let (mut blocks, mut most, mut written) = (Vec::<Candidate>::new(), 0, 0);
         for at in 0..1_000_u64 {
-            blocks.push(Candidate { day: Day::parse(TODAY).unwrap(), bytes: 1, receipts: (at, at) });
+            let day = Day::parse(TODAY).unwrap();
+            blocks.push(Candidate { day, bytes: 1, receipts: (at, at), behind_gap: false });
             while let Some(run) = choose(&blocks, limits()) {
                 let merged = &blocks[run.clone()];
                 let bytes = merged.iter().map(|one| one.bytes).sum();

@@ -17,7 +17,7 @@ pub enum Event {
         /// Bytes at the end that were not written in full: the end of a process, or of power, came before.
         torn_bytes: u64,
     },
-    /// A file of the log cannot be read at all.
+    /// A file of the log cannot be read, or parts of it cannot, and was set aside as it was.
     LogUnreadable {
         /// The file.
         file: String,
@@ -25,6 +25,13 @@ pub enum Event {
         reason: String,
         /// What it is called now. None when it could not be renamed.
         set_aside: Option<String>,
+    },
+    /// A block cannot be opened now. Nothing says that it is damaged, so it is left where it is, for the next start.
+    BlockUnreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
     },
     /// A block is damaged, and its documents are lost as far as the store is concerned.
     BlockDamaged {
@@ -34,6 +41,8 @@ pub enum Event {
         reason: String,
         /// What it is called now. None when it could not be renamed.
         set_aside: Option<String>,
+        /// How many documents it had. 0 when that cannot be read.
+        documents: u64,
     },
     /// The disk does not do something it should. Said again only after it did.
     DiskFailed {

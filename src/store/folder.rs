@@ -71,10 +71,14 @@ pub(super) trait LogFile: Send + Sync + Debug {
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
+    /// Cuts so much of what was written last.
+    fn take_back(&self, bytes: usize) -> io::Result<()>;
 }
 
 /// What a store asks of the disk: the door for one that fails on purpose.
 pub(super) trait Disk: Send + Sync + Debug {
+    /// Fails when what is written would go nowhere: the directory has been deleted, or is another now.
+    fn check(&self) -> io::Result<()>;
     fn create_log(&self, name: &str) -> io::Result<Arc<dyn LogFile>>;
     fn remove_log(&self, name: &str) -> io::Result<()>;
     fn write_block(&self, name: BlockName, rows: &[Arc<Kept>]) -> Result<Block, BlockError>;
@@ -126,24 +130,27 @@ impl Folder {
         }
     }
 
-    /// Looks at what is there, and sweeps away what a crash left unfinished.
+    /// Looks at what is there, and sweeps away what a crash left unfinished. Files of others are left alone.
     pub(super) fn look(&self) -> io::Result<Found> {
         let mut found = Found::default();
         for name in names(&self.path)? {
             let day = name.strip_prefix(PARTITION_PREFIX).and_then(Day::parse);
-            if let Some(day) = day {
-                look_into(day, &self.path.join(&name), &mut found)?;
-            } else if name.ends_with(PARTIAL_SUFFIX) {
-                fs::remove_file(self.path.join(name))?;
+            let path = self.path.join(&name);
+            if let Some(day) = day.filter(|_| path.is_dir()) {
+                look_into(day, &path, &mut found)?;
+            } else if name.strip_suffix(PARTIAL_SUFFIX) == Some(ACCOUNT_FILE) {
+                sweep(&path);
             }
         }
         found.blocks.sort_unstable();
-        found.logs.extend(
-            names(&self.path.join(LOG_FOLDER))?.into_iter().filter(|name| name.ends_with(LOG_SUFFIX)),
-        );
+        for name in names(&self.path.join(LOG_FOLDER))? {
+            let Some(sequence) = log_sequence(name.trim_end_matches(DAMAGED_SUFFIX)) else { continue };
+            found.highest_named = found.highest_named.max(sequence);
+            if !name.ends_with(DAMAGED_SUFFIX) {
+                found.logs.push(name);
+            }
+        }
         found.logs.sort_unstable();
-        let last_log = found.logs.last().and_then(|name| log_sequence(name)).unwrap_or_default();
-        found.highest_named = found.highest_named.max(last_log);
         Ok(found)
     }
 
@@ -166,6 +173,18 @@ impl Folder {
         Ok(aside)
     }
 
+    /// Gives a log a second name, which stays when the first is deleted, and returns that.
+    pub(super) fn copy_log_aside(&self, name: &str) -> io::Result<String> {
+        let aside = format!("{LOG_FOLDER}/{name}{DAMAGED_SUFFIX}");
+        let (from, to) = (self.log_path(name), self.path.join(&aside));
+        // An earlier start may have done this, and come to no end: no two logs ever have the same name.
+        if !to.exists() && fs::hard_link(&from, &to).is_err() {
+            // Not all file systems have links.
+            fs::copy(&from, &to)?;
+        }
+        Ok(aside)
+    }
+
     fn block_path(&self, name: BlockName) -> PathBuf {
         self.path.join(name.to_string())
     }
@@ -176,6 +195,9 @@ impl Folder {
 
     fn make_partition(&self, name: BlockName) -> Result<PathBuf, BlockError> {
         let path = self.block_path(name);
+        if let Err(source) = self.check() {
+            return Err(BlockError::Io { path, doing: "write", source });
+        }
         let partition = path.parent().unwrap_or(&self.path);
         if partition.is_dir() {
             return Ok(path);
@@ -189,8 +211,9 @@ impl Folder {
 
 fn look_into(day: Day, partition: &Path, found: &mut Found) -> io::Result<()> {
     for name in names(partition)? {
-        if name.ends_with(PARTIAL_SUFFIX) {
-            fs::remove_file(partition.join(name))?;
+        let unfinished = name.strip_suffix(PARTIAL_SUFFIX).and_then(|name| BlockName::parse(day, name));
+        if unfinished.is_some() {
+            sweep(&partition.join(name));
             continue;
         }
         let block = BlockName::parse(day, name.trim_end_matches(DAMAGED_SUFFIX));
@@ -203,22 +226,56 @@ fn look_into(day: Day, partition: &Path, found: &mut Found) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes what a crash left. What cannot be removed does no harm where it is.
+fn sweep(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
 /// Name of a log whose first document has this sequence.
 pub(super) fn log_name(first_sequence: u64) -> String {
     format!("{first_sequence:016x}{LOG_SUFFIX}")
 }
 
 fn log_sequence(name: &str) -> Option<u64> {
-    u64::from_str_radix(name.strip_suffix(LOG_SUFFIX)?, 16).ok()
+    let sequence = u64::from_str_radix(name.strip_suffix(LOG_SUFFIX)?, 16).ok()?;
+    (log_name(sequence) == name).then_some(sequence)
 }
 
 impl Disk for Folder {
+    #[cfg(unix)]
+    fn check(&self) -> io::Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let ours = self.lock.metadata()?;
+        let there = fs::metadata(self.path.join(LOCK_FILE));
+        let same = |there: &fs::Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
+        match there {
+            Ok(there) if same(&there) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "its directory was deleted, or exchanged for another; restart the process",
+            )),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn create_log(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
-        // Somebody may have deleted everything while the store was in use.
+        self.check()?;
+        // Somebody may have deleted this while the store was in use.
         make_folder(&self.path.join(LOG_FOLDER))?;
-        let mut file = private().write(true).create_new(true).open(self.log_path(name))?;
-        file.write_all(&FILE_HEADER)?;
-        sync_folder(&self.path.join(LOG_FOLDER))?;
+        // No document of an earlier file has its name's sequence: what is left of a try that failed is of no use.
+        let path = self.log_path(name);
+        let mut file = private().write(true).create(true).truncate(true).open(&path)?;
+        let written = file.write_all(&FILE_HEADER).and_then(|()| sync_folder(&self.path.join(LOG_FOLDER)));
+        if let Err(error) = written {
+            // A full disk must not get one more file with each try.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
         let length = FILE_HEADER.len() as u64;
         Ok(Arc::new(OpenLog { end: Mutex::new(length), file }))
     }
@@ -303,6 +360,12 @@ impl LogFile for OpenLog {
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+
+    fn take_back(&self, bytes: usize) -> io::Result<()> {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        *end = end.saturating_sub(bytes as u64).max(FILE_HEADER.len() as u64);
+        self.file.set_len(*end)
+    }
 }
 
 /// For files nobody else may read: documents have the data of whoever was traced.
@@ -360,6 +423,10 @@ impl NoDisk {
 }
 
 impl Disk for NoDisk {
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn create_log(&self, _: &str) -> io::Result<Arc<dyn LogFile>> {
         Self::none()
     }

@@ -10,7 +10,7 @@ use crate::query::{Record, Stored, TraceId};
 use dashmap::DashMap;
 use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What a document costs in memory beside what [`weight`] can see: its place in the map, and what the allocator rounds
 /// up.
@@ -25,7 +25,8 @@ pub(super) struct Generation {
     documents: AtomicU64,
     bytes: AtomicUsize,
     log_bytes: AtomicU64,
-    unlogged: AtomicU64,
+    /// Documents that are in memory alone, as they came.
+    unlogged: Mutex<Vec<Arc<Kept>>>,
     last_received: AtomicU64,
     sequences: Mutex<Option<(u64, u64)>>,
     day: OnceLock<Day>,
@@ -86,11 +87,36 @@ impl Generation {
 
     /// Documents that are in memory alone.
     pub(super) fn unlogged(&self) -> u64 {
-        self.unlogged.load(Relaxed)
+        self.lock_unlogged().len() as u64
     }
 
-    pub(super) fn add_unlogged(&self, documents: usize) {
-        self.unlogged.fetch_add(documents as u64, Relaxed);
+    /// The first of them.
+    pub(super) fn first_unlogged(&self, most: usize) -> Vec<Arc<Kept>> {
+        self.lock_unlogged().iter().take(most).cloned().collect()
+    }
+
+    pub(super) fn add_unlogged(&self, kept: Arc<Kept>) {
+        self.lock_unlogged().push(kept);
+    }
+
+    /// So many of the first are in the log now.
+    pub(super) fn logged(&self, documents: usize) {
+        let mut unlogged = self.lock_unlogged();
+        let documents = documents.min(unlogged.len());
+        unlogged.drain(..documents);
+    }
+
+    /// The files it was in are gone: all of it is in memory alone.
+    pub(super) fn lose_log(&self) {
+        let mut all = self.snapshot();
+        all.sort_unstable_by_key(|kept| kept.record.sequence);
+        *self.lock_unlogged() = all;
+        self.take_logs();
+        self.log_bytes.store(0, Relaxed);
+    }
+
+    fn lock_unlogged(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
+        self.unlogged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add_log_bytes(&self, bytes: usize) {
@@ -99,6 +125,10 @@ impl Generation {
 
     pub(super) fn add_log(&self, name: String) {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+    }
+
+    pub(super) fn forget_log(&self, name: &str) {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known != name);
     }
 
     pub(super) fn take_logs(&self) -> Vec<String> {

@@ -111,7 +111,7 @@ pub(super) enum Job {
 }
 
 /// What the writer did with what it took.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Done {
     pub(super) charge: usize,
     pub(super) stored: u64,
@@ -120,6 +120,13 @@ pub(super) struct Done {
     pub(super) dropped_disk: u64,
     /// What was one document turned out to be several: so many more have been received.
     pub(super) more: Vec<(Transport, u64)>,
+}
+
+impl Done {
+    /// Whether there is nothing to enter. Of a chunk that is stored in two steps only the first has a charge.
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What [`Intake::take`] gives.
@@ -150,6 +157,8 @@ struct State {
     /// Charged for all that waits, and for what the writer has taken and not dealt with.
     charged: usize,
     stopping: bool,
+    /// What waited has been dropped.
+    given_up: bool,
     writer_waits: bool,
 }
 
@@ -163,6 +172,7 @@ impl Intake {
             queue: VecDeque::new(),
             charged: 0,
             stopping: false,
+            given_up: false,
             writer_waits: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), clock, max_bytes }
@@ -262,7 +272,8 @@ impl Intake {
             let now = self.clock.monotonic();
             let chunk_due = state.opened + CHUNK_AGE;
             let open = !state.open.parts.is_empty();
-            if open && (state.stopping || state.queue.is_empty() && now >= chunk_due) {
+            // Also while others wait: whatever comes over HTTP must not keep datagrams from being written.
+            if open && (state.stopping || now >= chunk_due) {
                 state.close();
             }
             let jobs = state.round();
@@ -288,6 +299,9 @@ impl Intake {
     /// Enters what became of documents.
     pub(super) fn done(&self, done: Done) {
         let mut state = self.lock();
+        if state.given_up {
+            return;
+        }
         let State { ledger, refusals, .. } = &mut *state;
         for (transport, count) in done.more {
             ledger.received(transport, count);
@@ -302,6 +316,28 @@ impl Intake {
             refusals.add(refused);
         }
         state.charged -= done.charge;
+    }
+
+    /// Drops what has not been dealt with, and says how much that is. What the writer may still do counts no more.
+    pub(super) fn give_up(&self) -> u64 {
+        let mut state = self.lock();
+        state.given_up = true;
+        // Those who wait for an answer get one: their sender is dropped.
+        let queue = mem::take(&mut state.queue);
+        state.open = Chunk::new(Transport::Udp);
+        let waiting = mem::take(&mut state.ledger.waiting);
+        state.ledger.dropped(DropReason::Shutdown, waiting);
+        drop(state);
+        drop(queue);
+        waiting
+    }
+
+    /// Documents that were stored are lost: they are in memory alone, and the end has come.
+    pub(super) fn lost(&self, documents: u64) {
+        let ledger = &mut self.lock().ledger;
+        let documents = documents.min(ledger.stored);
+        ledger.stored -= documents;
+        ledger.dropped(DropReason::Disk, documents);
     }
 
     /// Enters what was found in the log of an earlier run.
@@ -328,6 +364,12 @@ impl Intake {
         self.changed.notify_all();
     }
 
+    /// Bytes that are charged now.
+    #[cfg(test)]
+    pub(super) fn charged(&self) -> usize {
+        self.lock().charged
+    }
+
     /// Has the writer look at the clock again.
     #[cfg(test)]
     pub(super) fn wake(&self) {
@@ -349,8 +391,8 @@ impl State {
             return;
         }
         let mut next = Chunk::new(Transport::Udp);
-        // The next will be like this one: growing it step by step would copy it several times.
-        next.bytes.reserve(self.open.bytes.len().min(2 * CHUNK_BYTES));
+        // The next will be like this one: growing it step by step would copy it several times, and leave half of it empty.
+        next.bytes.reserve(self.open.bytes.len().min(CHUNK_BYTES) * 9 / 8);
         next.parts.reserve(self.open.parts.len());
         self.queue.push_back(Job::Store(mem::replace(&mut self.open, next), None));
     }

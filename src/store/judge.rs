@@ -21,4 +21,19 @@ impl Kept {
     pub fn received(&self) -> &Bytes {
         self.raw.as_ref().unwrap_or(&self.document)
     }
+
+    /// How many bytes of this memory it holds.
+    pub(super) fn bytes_of(&self, memory: &Bytes) -> usize {
+        let received = self.received();
+        let shares = memory.as_ptr_range().contains(&received.as_ptr());
+        if shares { received.len() } else { 0 }
+    }
+
+    /// Takes memory of its own, should it share this.
+    pub(super) fn leave(&mut self, memory: &Bytes) {
+        if self.bytes_of(memory) > 0 {
+            let received = self.raw.as_mut().unwrap_or(&mut self.document);
+            *received = Bytes::copy_from_slice(received);
+        }
+    }
 }

@@ -2,14 +2,17 @@
 //! damaged.
 
 use super::Event;
+use super::block::BlockError;
 use super::clock::{SECOND, micros};
 use super::compaction::delete;
-use super::folder::BlockName;
+use super::day::Day;
+use super::folder::{BlockName, Disk};
 use super::head::Generation;
 use super::retention::{Whole, expired};
 use super::shared::{Doing, Shared};
 use super::view::{Part, View};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Time between two tries with a disk that takes no block.
@@ -25,11 +28,13 @@ pub(super) struct Keeper {
     /// The disk is left alone until then.
     retry_at: Duration,
     retention_at: Duration,
+    /// The end has come, and a disk that failed before has been tried once more.
+    tried_last: bool,
 }
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, retry_at: Duration::ZERO, retention_at: Duration::ZERO }
+        Self { shared, retry_at: Duration::ZERO, retention_at: Duration::ZERO, tried_last: false }
     }
 
     /// Works until the writer has ended and all is sealed, or cannot be.
@@ -62,6 +67,10 @@ impl Keeper {
             }
             let nothing_left = !to_seal || shared.is_failing(Doing::Seal) || work.abandoned;
             if work.writer_ended && nothing_left {
+                if to_seal && !work.abandoned && !self.tried_last {
+                    (self.tried_last, self.retry_at) = (true, Duration::ZERO);
+                    return true;
+                }
                 return false;
             }
             let due = to_seal && now >= self.retry_at;
@@ -116,6 +125,8 @@ impl Keeper {
             shared.count_expired(documents);
             shared.say(&Event::Expired { documents });
         }
+        #[cfg(test)]
+        shared.looks.fetch_add(1, Relaxed);
     }
 
     fn set_damaged_aside(&self) {
@@ -125,31 +136,37 @@ impl Keeper {
             // It may have been compacted or deleted meanwhile.
             if shared.view.change(|view| view.remove(std::slice::from_ref(&part))) {
                 let set_aside = shared.disk.set_block_aside(part.name);
-                shared.say(&Event::BlockDamaged {
-                    file: part.name.to_string(),
-                    reason,
-                    set_aside: set_aside.ok(),
-                });
+                let documents = part.block.summary().rows;
+                shared.damaged_documents.fetch_add(documents, Relaxed);
+                let (file, set_aside) = (part.name.to_string(), set_aside.ok());
+                shared.say(&Event::BlockDamaged { file, reason, set_aside, documents });
             }
         }
     }
 }
 
 /// Makes a block of a generation, and puts it in its place.
-fn seal(shared: &Shared, generation: &Arc<Generation>) -> Result<Event, super::block::BlockError> {
-    let rows = generation.sorted();
-    let (first, last) = generation.sequences().unwrap_or_default();
-    // Only an empty one has no day, and no such is sealed.
-    let day = generation.day().unwrap_or_else(|| super::day::Day::of(generation.last_received()));
-    let name = BlockName { day, first, last };
-    let block = shared.disk.write_block(name, rows)?;
-    let event = Event::Sealed { documents: rows.len() as u64, bytes: block.summary().bytes };
+fn seal(shared: &Shared, generation: &Arc<Generation>) -> Result<Event, BlockError> {
+    let under_way = shared.begin(Doing::Seal);
+    let part = write(&*shared.disk, generation)?;
+    drop(under_way);
+    let event = Event::Sealed { documents: generation.documents(), bytes: part.block.summary().bytes };
     shared.view.change(|view| {
         view.frozen.retain(|frozen| !Arc::ptr_eq(frozen, generation));
-        view.add(Arc::new(Part { name, block }));
+        view.add(Arc::new(part));
     });
     shared.remove_logs(generation.take_logs());
     Ok(event)
+}
+
+/// Makes a block of a generation that nothing is added to any more.
+pub(super) fn write(disk: &dyn Disk, generation: &Generation) -> Result<Part, BlockError> {
+    let (first, last) = generation.sequences().unwrap_or_default();
+    // Only an empty one has no day, and no such is sealed.
+    let day = generation.day().unwrap_or_else(|| Day::of(generation.last_received()));
+    let name = BlockName { day, first, last };
+    let block = disk.write_block(name, generation.sorted())?;
+    Ok(Part { name, block })
 }
 
 fn retain_blocks(shared: &Shared, view: &View, keep_since: u64) -> u64 {
@@ -158,7 +175,9 @@ fn retain_blocks(shared: &Shared, view: &View, keep_since: u64) -> u64 {
         bytes: part.block.summary().bytes,
     };
     let wholes: Vec<_> = view.blocks.iter().map(whole).collect();
-    let other_bytes = view.generations().map(|generation| generation.log_bytes()).sum();
+    let log_bytes: u64 = view.generations().map(|generation| generation.log_bytes()).sum();
+    // What cannot become a block must not push out those there are.
+    let other_bytes = log_bytes.min(shared.settings.log_bytes());
     let mut documents = 0;
     for at in expired(&wholes, other_bytes, keep_since, shared.settings.max_bytes) {
         let part = &view.blocks[at];

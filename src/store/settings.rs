@@ -77,6 +77,11 @@ impl Settings {
         if self.place.is_directory() { self.generation_bytes } else { self.generation_bytes.min(part) }
     }
 
+    /// Bytes of the log there is room for beside blocks.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.max_bytes / WHOLES
+    }
+
     /// Bytes of a block that is made of others.
     pub(super) fn block_bytes(&self) -> u64 {
         BLOCK_MAX_BYTES.min(self.max_bytes / WHOLES)

@@ -5,11 +5,12 @@ use super::clock::Clock;
 use super::event::chain;
 use super::folder::Disk;
 use super::intake::Intake;
-use super::kept::Kept;
 use super::syncer::Dirty;
 use super::view::{Current, Part};
-use super::{Event, Listener, Settings};
+use super::{Event, Listener, Settings, Stopped};
+use crate::query::TraceId;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,14 +25,19 @@ pub(super) struct Shared {
     pub(super) listener: Listener,
     pub(super) intake: Intake,
     pub(super) view: Current,
-    pub(super) tail: broadcast::Sender<Arc<Kept>>,
+    pub(super) tail: broadcast::Sender<TraceId>,
     pub(super) dirty: Dirty,
     /// Held while blocks are compacted: that is done by one thread at a time.
     pub(super) compacting: Mutex<()>,
     pub(super) expired: AtomicU64,
+    pub(super) damaged_documents: AtomicU64,
+    /// Looks for what is to be deleted. Tests wait for them.
+    #[cfg(test)]
+    pub(super) looks: AtomicU64,
     work: Mutex<Work>,
     changed: Condvar,
     failing: Mutex<BTreeMap<Doing, String>>,
+    under_way: Mutex<Vec<(Doing, Duration)>>,
 }
 
 /// What the disk is used for. Each can fail by itself.
@@ -50,6 +56,16 @@ pub enum Doing {
 }
 
 impl Doing {
+    /// What takes longer than this hangs.
+    const fn patience(self) -> Duration {
+        match self {
+            Self::Log | Self::Sync | Self::Delete => Duration::from_secs(5),
+            // Some 40 MB, and up to 256: on a slow machine that takes its time.
+            Self::Seal => Duration::from_secs(30),
+            Self::Compact => Duration::from_secs(300),
+        }
+    }
+
     /// For messages.
     pub const fn label(self) -> &'static str {
         match self {
@@ -58,6 +74,22 @@ impl Doing {
             Self::Seal => "write a block",
             Self::Compact => "compact blocks",
             Self::Delete => "delete a file",
+        }
+    }
+}
+
+/// A call to the disk. See [`Shared::begin`].
+#[derive(Debug)]
+pub(super) struct UnderWay<'a> {
+    shared: &'a Shared,
+    call: (Doing, Duration),
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut calls = self.shared.under_way();
+        if let Some(at) = calls.iter().position(|call| *call == self.call) {
+            calls.swap_remove(at);
         }
     }
 }
@@ -100,9 +132,13 @@ impl Shared {
             dirty: Dirty::default(),
             compacting: Mutex::default(),
             expired: AtomicU64::new(0),
+            damaged_documents: AtomicU64::new(0),
+            #[cfg(test)]
+            looks: AtomicU64::new(0),
             work: Mutex::default(),
             changed: Condvar::new(),
             failing: Mutex::default(),
+            under_way: Mutex::default(),
         }
     }
 
@@ -129,6 +165,21 @@ impl Shared {
         self.changed.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Enters what is lost at the end, and says what is left.
+    pub(super) fn settle(&self, in_time: bool) -> Stopped {
+        let waiting = self.intake.give_up();
+        let (mut unsealed, mut unwritten) = (0, 0);
+        if self.has_disk() {
+            for generation in self.view.get().generations() {
+                let unlogged = generation.unlogged();
+                unwritten += unlogged;
+                unsealed += generation.documents() - unlogged;
+            }
+        }
+        self.intake.lost(unwritten);
+        Stopped { in_time, unsealed, unwritten, waiting }
+    }
+
     /// Documents of another room than memory.
     pub(super) fn has_disk(&self) -> bool {
         self.settings.place.is_directory()
@@ -136,6 +187,34 @@ impl Shared {
 
     pub(super) fn say(&self, event: &Event) {
         (self.listener.0)(event);
+    }
+
+    /// The disk is asked to do something, until what is returned is dropped.
+    pub(super) fn begin(&self, doing: Doing) -> UnderWay<'_> {
+        let call = (doing, self.clock.monotonic());
+        self.under_way().push(call);
+        UnderWay { shared: self, call }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, Vec<(Doing, Duration)>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For how long the disk has not answered, where that is longer than it should be.
+    pub(super) fn hanging(&self) -> Vec<(Doing, Duration)> {
+        let now = self.clock.monotonic();
+        let calls = self.under_way().clone();
+        let since = calls.into_iter().map(|(doing, since)| (doing, now.saturating_sub(since)));
+        since.filter(|(doing, time)| *time > doing.patience()).collect()
+    }
+
+    /// All that is wrong with the disk now.
+    pub(super) fn troubles(&self) -> Vec<(Doing, String)> {
+        let mut troubles: BTreeMap<_, _> = self.failing().clone();
+        for (doing, time) in self.hanging() {
+            troubles.insert(doing, format!("the disk has not answered for {} s", time.as_secs()));
+        }
+        troubles.into_iter().collect()
     }
 
     /// The disk did not do what it should. Said once, until it does.
@@ -158,6 +237,11 @@ impl Shared {
         self.failing().contains_key(&doing)
     }
 
+    /// Whether it is of no use to wait for this.
+    pub(super) fn is_stuck(&self, doing: Doing) -> bool {
+        self.is_failing(doing) || self.hanging().iter().any(|(one, _)| *one == doing)
+    }
+
     /// What the disk does not do now, and why.
     pub(super) fn failing(&self) -> MutexGuard<'_, BTreeMap<Doing, String>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
@@ -178,12 +262,19 @@ impl Shared {
 
     pub(super) fn remove_logs(&self, logs: Vec<String>) {
         for name in logs {
-            match self.disk.remove_log(&name) {
-                Ok(()) => self.works(Doing::Delete),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                // The next start finds that its documents are in a block, and tries again.
-                Err(error) => self.failed(Doing::Delete, &error),
-            }
+            let under_way = self.begin(Doing::Delete);
+            let deleted = self.disk.remove_log(&name);
+            drop(under_way);
+            // The next start finds that its documents are in a block, and tries again.
+            self.deleted(deleted);
+        }
+    }
+
+    /// What came of deleting something. What is not there any more need not be deleted.
+    pub(super) fn deleted(&self, result: io::Result<()>) {
+        match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => self.failed(Doing::Delete, &error),
+            _ => self.works(Doing::Delete),
         }
     }
 

@@ -70,7 +70,9 @@ pub(super) fn run(shared: &Shared) {
     let mut last = shared.clock.monotonic();
     while let Some(files) = shared.dirty.take(shared, last) {
         last = shared.clock.monotonic();
+        let under_way = shared.begin(Doing::Sync);
         let synced = files.iter().try_for_each(|file| file.sync());
+        drop(under_way);
         match synced {
             Ok(()) => shared.works(Doing::Sync),
             Err(error) => shared.failed(Doing::Sync, &error),

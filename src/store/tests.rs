@@ -1,8 +1,10 @@
 //! The store as a whole.
 
+mod bad_disk;
 mod basics;
 mod crash;
 mod disk;
+mod end;
 mod load;
 mod model;
 mod support;

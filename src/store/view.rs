@@ -14,10 +14,12 @@ pub(super) struct Part {
 }
 
 /// All that counts at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct View {
     /// Rising by sequence within a day.
     pub(super) blocks: Vec<Arc<Part>>,
+    /// Blocks that are there and could not be opened. They may count again after the next start.
+    pub(super) unreadable: Vec<BlockName>,
     /// Nothing is added to these any more. Oldest first: it is sealed first.
     pub(super) frozen: Vec<Arc<Generation>>,
     /// Documents are added to this one.

@@ -123,6 +123,11 @@ pub(super) struct Logged {
     pub(super) raw: Bytes,
 }
 
+/// Whether a file of this version begins like this. The write of the header too may have been cut short.
+pub(super) fn is_ours(file: &[u8]) -> bool {
+    file.starts_with(&FILE_HEADER) || FILE_HEADER.starts_with(file)
+}
+
 /// What was wrong with a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Damage {

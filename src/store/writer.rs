@@ -5,14 +5,13 @@
 
 use super::clock::SECOND;
 use super::day::Day;
-use super::folder::{LogFile, log_name};
 use super::head::Generation;
 use super::intake::{Chunk, Done, Job, Judged, PutError};
 use super::judge::judge;
 use super::kept::Kept;
 use super::ledger::{Refused, RefusedReason, Transport};
+use super::logger::{Logger, RETRY_INTERVAL};
 use super::shared::{Doing, Shared};
-use super::wal::Packer;
 use crate::segment::otlp::{self, Sampled};
 use crate::segment::{InvalidCode, InvalidDocument, identify};
 use bytes::Bytes;
@@ -22,15 +21,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Time between two tries with a disk that takes nothing.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Generations that wait to be sealed. With more of them the writer waits: documents come faster than blocks can be
 /// written.
 const FROZEN_MAX: usize = 2;
 
 /// And when blocks cannot be written at all: what comes then is dropped.
 const FROZEN_MAX_WITHOUT_DISK: usize = 4;
+
+/// Documents share the memory they came in when they are so many of so many parts of it: of less, they are copied.
+const SHARED_PARTS: usize = 3;
+const SHARED_PART: usize = 4;
 
 /// Refused documents a second whose ids are looked for: a flood of them must not cost more than good ones.
 const IDENTIFIED_MAX: u32 = 20;
@@ -43,12 +43,7 @@ pub(super) struct Writer {
     /// When the active generation got its first document.
     began: Option<Duration>,
     next_sequence: u64,
-    log: Option<Arc<dyn LogFile>>,
-    packer: Packer,
-    /// Bytes on their way to the log.
-    out: Vec<u8>,
-    /// The disk is left alone until then.
-    retry_at: Duration,
+    log: Logger,
     pending: Pending,
     /// In which second how many refused documents were looked into.
     identified: (u64, u32),
@@ -62,10 +57,23 @@ struct Pending {
     done: Done,
 }
 
+impl Pending {
+    /// Documents share the memory of the chunk they came in. Where little of that is kept, each gets its own, so that
+    /// what is kept does not hold what is not.
+    fn release(&mut self, first: usize, chunk: &Bytes, memory: usize) {
+        let documents = self.documents.get_mut(first..).unwrap_or_default();
+        let kept: usize = documents.iter().map(|one| one.kept.bytes_of(chunk)).sum();
+        if kept < memory / SHARED_PART * SHARED_PARTS {
+            for one in documents {
+                one.kept.leave(chunk);
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     kept: Kept,
-    received: u64,
     transport: Transport,
 }
 
@@ -79,13 +87,10 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>, next_sequence: u64) -> io::Result<Self> {
         Ok(Self {
             active: shared.view.get().active.clone(),
+            log: Logger::new(shared.clone())?,
             shared,
             began: None,
             next_sequence,
-            log: None,
-            packer: Packer::new()?,
-            out: Vec::new(),
-            retry_at: Duration::ZERO,
             pending: Pending::default(),
             identified: (0, 0),
         })
@@ -96,7 +101,8 @@ impl Writer {
         // Whoever waits for the end must not wait for ever, however it comes.
         let _ending = Ending(self.shared.clone());
         loop {
-            let round = self.shared.intake.take(self.freeze_due());
+            let due = self.freeze_due().into_iter().chain(self.log.due()).min();
+            let round = self.shared.intake.take(due);
             if !round.jobs.is_empty() {
                 self.wait_for_room();
             }
@@ -107,6 +113,7 @@ impl Writer {
             if round.ended {
                 break;
             }
+            self.log.work(&self.active, self.next_sequence);
             let now = self.shared.clock.monotonic();
             if self.freeze_due().is_some_and(|due| due <= now) {
                 if self.is_full() {
@@ -115,6 +122,7 @@ impl Writer {
                 self.freeze();
             }
         }
+        self.log.end(&self.active, self.next_sequence);
         if !self.shared.work().abandoned {
             self.freeze();
         }
@@ -142,8 +150,10 @@ impl Writer {
             return;
         }
         let mut work = self.shared.work();
-        while self.frozen() >= FROZEN_MAX && !self.shared.is_failing(Doing::Seal) && !work.abandoned {
-            work = self.shared.wait(work, None);
+        while self.frozen() >= FROZEN_MAX && !self.shared.is_stuck(Doing::Seal) && !work.abandoned {
+            // Nobody tells when a disk hangs.
+            let soon = self.shared.clock.monotonic() + RETRY_INTERVAL;
+            work = self.shared.wait(work, Some(soon));
         }
     }
 
@@ -152,7 +162,9 @@ impl Writer {
     }
 
     fn has_room(&self) -> bool {
-        self.has_room_for_frozen() || !self.is_full()
+        let bytes = || self.shared.view.get().generations().map(|generation| generation.bytes()).sum::<usize>();
+        let limit = self.shared.settings.generation_bytes.saturating_mul(FROZEN_MAX_WITHOUT_DISK + 1);
+        self.has_room_for_frozen() || bytes() < limit
     }
 
     fn job(&mut self, job: Job) {
@@ -177,27 +189,35 @@ impl Writer {
 
     fn store(&mut self, chunk: Chunk, sender: Option<oneshot::Sender<Result<Judged, PutError>>>) {
         self.pending.done.charge += chunk.charge();
+        let memory = chunk.bytes.capacity();
         let bytes = Bytes::from(chunk.bytes);
         let mut judged = Judged::with_capacity(if sender.is_some() { chunk.parts.len() } else { 0 });
         let mut begin = 0;
+        let mut first = self.pending.documents.len();
         for part in chunk.parts {
             let raw = bytes.slice(begin..part.end);
             begin = part.end;
+            if !self.active.takes(Day::of(part.received)) {
+                self.pending.release(first, &bytes, memory);
+                self.next_day(Day::of(part.received));
+                first = 0;
+            }
             let result = self.read(&raw, part.received, chunk.transport);
             if sender.is_some() {
                 judged.push(result);
             }
         }
+        self.pending.release(first, &bytes, memory);
         self.pending.answers.extend(sender.map(|sender| Answer { sender, judged }));
     }
 
+    fn next_day(&mut self, day: Day) {
+        self.commit();
+        self.freeze();
+        self.active.takes(day);
+    }
+
     fn read(&mut self, raw: &Bytes, received: u64, transport: Transport) -> Result<(), InvalidDocument> {
-        let day = Day::of(received);
-        if !self.active.takes(day) {
-            self.commit();
-            self.freeze();
-            self.active.takes(day);
-        }
         if otlp::is_otlp(raw) {
             return self.read_otlp(raw, received, transport);
         }
@@ -213,7 +233,7 @@ impl Writer {
         let kept = judge(raw, self.next_sequence, received)
             .inspect_err(|error| self.refuse(raw, RefusedReason::Invalid(error.code), received, transport))?;
         self.next_sequence += 1;
-        self.pending.documents.push(Waiting { kept, received, transport });
+        self.pending.documents.push(Waiting { kept, transport });
         Ok(())
     }
 
@@ -256,27 +276,24 @@ impl Writer {
         let Pending { mut documents, answers, mut done } = mem::take(&mut self.pending);
         let mut lost = None;
         if !documents.is_empty() {
-            let logged = self.log(&documents);
             let all = documents.len();
             if !self.has_room() {
+                // Neither to the log, which would have no end then.
                 documents.clear();
                 lost = Some(PutError::Disk);
-            } else if !logged && self.shared.settings.durable {
+            }
+            let to_log: Vec<_> = documents.iter().map(|one| &one.kept).collect();
+            let logged = self.log.write(&self.active, &to_log);
+            if !logged && self.shared.settings.durable {
                 // Whoever sends these again when told so does not need our memory.
                 documents.retain(|one| one.transport == Transport::Udp);
                 lost = Some(PutError::Disk);
             }
             done.dropped_disk += (all - documents.len()) as u64;
             done.stored += documents.len() as u64;
-            let before = self.active.unlogged();
-            self.active.add_unlogged(if logged { 0 } else { documents.len() });
-            self.insert(documents);
-            if before > 0 && logged {
-                // What is in memory alone becomes a block now that the disk works.
-                self.freeze();
-            }
+            self.insert(documents, logged);
         }
-        if done.charge > 0 {
+        if !done.is_nothing() {
             self.shared.intake.done(done);
         }
         for Answer { sender, judged } in answers {
@@ -285,64 +302,22 @@ impl Writer {
         }
     }
 
-    fn insert(&mut self, documents: Vec<Waiting>) {
+    fn insert(&mut self, documents: Vec<Waiting>, logged: bool) {
         if !documents.is_empty() && self.began.is_none() {
             self.began = Some(self.shared.clock.monotonic());
         }
         let heard = self.shared.tail.receiver_count() > 0;
         for Waiting { kept, .. } in documents {
+            let trace_id = kept.record.trace_id;
             let kept = Arc::new(kept);
-            if heard {
-                // The last listener may just have gone.
-                let _ = self.shared.tail.send(kept.clone());
+            if !logged {
+                self.active.add_unlogged(kept.clone());
             }
             self.active.insert(kept);
-        }
-    }
-
-    /// Writes documents to the log. False when the disk does not take them.
-    fn log(&mut self, documents: &[Waiting]) -> bool {
-        if !self.shared.has_disk() {
-            return true;
-        }
-        if self.shared.clock.monotonic() < self.retry_at {
-            return false;
-        }
-        match self.try_log(documents) {
-            Ok(()) => {
-                self.shared.works(Doing::Log);
-                true
+            if heard {
+                // The last listener may just have gone.
+                let _ = self.shared.tail.send(trace_id);
             }
-            Err(error) => {
-                self.shared.failed(Doing::Log, &error);
-                self.retry_at = self.shared.clock.monotonic() + RETRY_INTERVAL;
-                // Another file may fare better, should this one be the reason.
-                self.log = None;
-                false
-            }
-        }
-    }
-
-    fn try_log(&mut self, documents: &[Waiting]) -> io::Result<()> {
-        self.out.clear();
-        for Waiting { kept, received, .. } in documents {
-            self.packer.push(kept.record.sequence, *received, kept.received(), &mut self.out)?;
-        }
-        self.packer.finish(&mut self.out)?;
-        let log = if let Some(log) = &self.log {
-            log
-        } else {
-            let name = log_name(documents.first().map_or(0, |one| one.kept.record.sequence));
-            self.active.add_log(name.clone());
-            self.log.insert(self.shared.disk.create_log(&name)?)
-        };
-        log.append(&self.out)?;
-        self.active.add_log_bytes(self.out.len());
-        if self.shared.settings.durable {
-            log.sync()
-        } else {
-            self.shared.dirty.add(log);
-            Ok(())
         }
     }
 
@@ -360,7 +335,8 @@ impl Writer {
         if empty {
             self.shared.remove_logs(before.take_logs());
         }
-        (self.log, self.began) = (None, None);
+        self.log.end_file();
+        self.began = None;
         self.shared.tell(|_| {});
     }
 }

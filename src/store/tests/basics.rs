@@ -3,6 +3,7 @@
 use super::support::*;
 use crate::query::{By, Source, Window};
 use crate::segment::{DatagramError, InvalidCode, InvalidDocument};
+use crate::store::intake::{Chunk, Intake};
 use crate::store::ledger::{DropReason, RefusedReason, Transport};
 use crate::store::{
     Event, Listener, OpenError, Place, PutError, Settings, Stopped, Store, SystemClock, compaction,
@@ -133,7 +134,7 @@ fn what_is_sealed_is_read_from_a_block_also_by_the_next_run() {
         everything(&store)
     };
     let stopped = store.stop(MINUTE);
-    assert_eq!(stopped, Stopped { in_time: true, unsealed: 0, unwritten: 0 });
+    assert_eq!(stopped, Stopped { in_time: true, unsealed: 0, unwritten: 0, waiting: 0 });
     assert_eq!(everything(&store), before, "a stopped store can still be read");
     assert_eq!(put(&store, &[document(1, 1)]), Err(PutError::Stopping));
     offer(&store, &[document(1, 1)]);
@@ -215,6 +216,41 @@ fn each_day_has_blocks_of_its_own_even_when_the_clock_is_set_back() {
     let days = |day: &str| files(&folder.path().join(format!("date={day}")), ".parquet").len();
     assert_eq!((days("2026-11-24"), days("2026-11-25")), (1, 2));
     assert_eq!(texts(&store), [document(1, 1), document(1, 2), document(1, 3)]);
+    assert_eq!(store.ledger().waiting, 0);
+}
+
+#[test]
+fn documents_that_were_received_around_midnight_are_all_dealt_with() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    // One chunk, since what is between the documents is no time that passes.
+    offer(&store, &[document(1, 1), b"{}".to_vec()]);
+    world.set_back(HOUR);
+    offer(&store, &[document(1, 2), b"{}".to_vec()]);
+    flush(&store);
+    let ledger = store.ledger();
+    assert_eq!((ledger.stored, ledger.refused_total(), ledger.waiting), (2, 2, 0));
+    assert!(ledger.balances());
+    // What they were charged is given back, once.
+    assert_eq!(store.shared.intake.charged(), 0);
+}
+
+#[test]
+fn datagrams_do_not_wait_behind_what_comes_over_http() {
+    let clock = World::new();
+    let intake = Intake::new(1_000_000, clock.clock.clone());
+    let first = datagram(&document(1, 1));
+    intake.offer([first.as_slice()].into_iter(), |_| {});
+    let chunk = |id| {
+        let mut chunk = Chunk::new(Transport::Http);
+        chunk.push(&document(1, id), 0);
+        chunk
+    };
+    let _put = intake.put(chunk(2)).unwrap();
+    assert_eq!(intake.take(None).jobs.len(), 1, "the datagram may still wait for others");
+    clock.advance_closed(Duration::from_millis(50));
+    let _put = intake.put(chunk(3)).unwrap();
+    assert_eq!(intake.take(None).jobs.len(), 2);
 }
 
 #[test]
@@ -276,8 +312,7 @@ fn whoever_listens_hears_of_each_document() {
     put(&store, &[document(1, 1)]).unwrap();
     let mut tail = store.subscribe();
     put(&store, &[document(2, 2), b"{}".to_vec(), document(3, 3)]).unwrap();
-    let heard: Vec<_> =
-        std::iter::from_fn(|| tail.try_recv().ok()).map(|kept| kept.record.trace_id).collect();
+    let heard: Vec<_> = std::iter::from_fn(|| tail.try_recv().ok()).collect();
     assert_eq!(heard, [trace_id(2), trace_id(3)]);
 }
 
@@ -342,7 +377,7 @@ fn a_store_in_memory_keeps_the_newest() {
     seal(&store);
     world.advance(&store, HOUR + 2 * MINUTE);
     until(&store, || store.status().documents == 0);
-    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 0, unwritten: 0 });
+    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 0, unwritten: 0, waiting: 0 });
 }
 
 #[cfg(unix)]

@@ -47,6 +47,10 @@ struct WatchedDisk {
 }
 
 impl Disk for WatchedDisk {
+    fn check(&self) -> io::Result<()> {
+        self.folder.check()
+    }
+
     fn create_log(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         let file = self.camera.step("create log", || self.folder.create_log(name))?;
         Ok(Arc::new(WatchedLog { file, camera: self.camera.clone() }))
@@ -94,6 +98,10 @@ impl LogFile for WatchedLog {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+
+    fn take_back(&self, bytes: usize) -> io::Result<()> {
+        self.file.take_back(bytes)
     }
 }
 

@@ -1,113 +1,18 @@
 //! A disk that does not do what it should, and files that are not what was written.
 
+use super::bad_disk::*;
 use super::support::*;
-use crate::store::block::{Block, BlockError};
-use crate::store::folder::{BlockName, Disk, Folder, LogFile};
-use crate::store::kept::Kept;
 use crate::store::ledger::DropReason;
 use crate::store::{Doing, Event, PutError, Settings, Stopped, Store};
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tempfile::tempdir;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What does not work now.
-#[derive(Debug, Default)]
-struct Broken {
-    log: AtomicBool,
-    blocks: AtomicBool,
-    sync: AtomicBool,
-}
-
-#[derive(Debug)]
-struct BadDisk {
-    folder: Folder,
-    broken: Arc<Broken>,
-}
-
-fn check(broken: &AtomicBool) -> io::Result<()> {
-    if broken.load(SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-}
-
-fn check_block(broken: &AtomicBool, name: BlockName) -> Result<(), BlockError> {
-    check(broken).map_err(|source| BlockError::Io { path: name.to_string().into(), doing: "write", source })
-}
-
-impl Disk for BadDisk {
-    fn create_log(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
-        check(&self.broken.log)?;
-        Ok(Arc::new(BadLog { file: self.folder.create_log(name)?, broken: self.broken.clone() }))
-    }
-
-    fn remove_log(&self, name: &str) -> io::Result<()> {
-        self.folder.remove_log(name)
-    }
-
-    fn write_block(&self, name: BlockName, rows: &[Arc<Kept>]) -> Result<Block, BlockError> {
-        check_block(&self.broken.blocks, name)?;
-        self.folder.write_block(name, rows)
-    }
-
-    fn compact(&self, inputs: &[&Block], name: BlockName) -> Result<Block, BlockError> {
-        check_block(&self.broken.blocks, name)?;
-        self.folder.compact(inputs, name)
-    }
-
-    fn remove_block(&self, name: BlockName) -> io::Result<()> {
-        self.folder.remove_block(name)
-    }
-
-    fn set_block_aside(&self, name: BlockName) -> io::Result<String> {
-        self.folder.set_block_aside(name)
-    }
-
-    fn load_account(&self) -> io::Result<Option<Vec<u8>>> {
-        self.folder.load_account()
-    }
-
-    fn save_account(&self, account: &[u8]) -> io::Result<()> {
-        self.folder.save_account(account)
-    }
-}
-
-#[derive(Debug)]
-struct BadLog {
-    file: Arc<dyn LogFile>,
-    broken: Arc<Broken>,
-}
-
-impl LogFile for BadLog {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        if self.broken.log.load(SeqCst) {
-            // A full disk takes the beginning.
-            self.file.append(&bytes[..bytes.len() / 2])?;
-        }
-        check(&self.broken.log)?;
-        self.file.append(bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        check(&self.broken.sync)?;
-        self.file.sync()
-    }
-}
-
-fn open(world: &World, settings: Settings) -> (Store, Arc<Broken>) {
-    let broken = Arc::new(Broken::default());
-    let for_disk = broken.clone();
-    (world.open_on(settings, move |folder| Arc::new(BadDisk { folder, broken: for_disk })), broken)
-}
-
-fn is_failing(store: &Store, doing: Doing) -> bool {
-    store.status().failing.iter().any(|(one, _)| *one == doing)
-}
-
 #[test]
-fn while_the_log_cannot_be_written_documents_are_in_memory_and_become_a_block_when_it_can() {
+fn while_the_log_cannot_be_written_documents_are_in_memory_and_are_written_when_it_can() {
     let (folder, world) = (tempdir().unwrap(), World::new());
     let (store, broken) = open(&world, settings(folder.path()));
     put(&store, &[document(1, 1)]).unwrap();
@@ -120,18 +25,177 @@ fn while_the_log_cannot_be_written_documents_are_in_memory_and_become_a_block_wh
     put(&store, &[document(1, 4)]).unwrap();
     assert!(is_failing(&store, Doing::Log), "the disk is left alone for a second");
     world.advance(&store, Duration::from_secs(1));
+    until(&store, || !is_failing(&store, Doing::Log));
+    assert_eq!(files(folder.path(), ".wal").len(), 2, "nobody had to come for that");
     put(&store, &[document(1, 5)]).unwrap();
-    assert!(!is_failing(&store, Doing::Log));
-    until(&store, || store.status().blocks == 1);
     let events = world.take_events();
     let failed = events.iter().filter(|event| matches!(event, Event::DiskFailed { .. })).count();
     assert_eq!(failed, 1, "it is said once: {events:?}");
     assert!(events.contains(&Event::DiskRecovered { doing: Doing::Log }));
     assert!(store.ledger().balances());
     let before = everything(&store);
+    let image = tempdir().unwrap();
+    copy(folder.path(), image.path());
+    let after = World::new().open(settings(image.path()));
+    assert_eq!(everything(&after), before, "also when it ends right now");
     drop(store);
     let store = world.open(settings(folder.path()));
     assert_eq!(everything(&store), before);
+}
+
+#[test]
+fn a_disk_that_works_again_is_said_to_also_when_nothing_is_left_to_write() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, Settings { durable: true, ..settings(folder.path()) });
+    broken.log.store(true, SeqCst);
+    assert_eq!(put(&store, &[document(1, 1)]), Err(PutError::Disk));
+    broken.log.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    until(&store, || world.take_events().contains(&Event::DiskRecovered { doing: Doing::Log }));
+    assert!(!is_failing(&store, Doing::Log));
+}
+
+#[test]
+fn what_was_frozen_in_memory_alone_is_logged_when_the_log_works_and_blocks_do_not() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    broken.blocks.store(true, SeqCst);
+    put(&store, &[document(1, 1)]).unwrap();
+    broken.log.store(true, SeqCst);
+    put(&store, &[document(1, 2)]).unwrap();
+    assert!(store.seal_now().blocking_recv().is_err());
+    put(&store, &[document(1, 3)]).unwrap();
+    broken.log.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    until(&store, || !is_failing(&store, Doing::Log));
+    put(&store, &[document(1, 4)]).unwrap();
+    let before = everything(&store);
+    drop(store);
+    assert_eq!(everything(&world.open(settings(folder.path()))), before);
+}
+
+#[test]
+fn a_full_disk_does_not_get_a_file_with_each_try() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    put(&store, &[document(1, 1)]).unwrap();
+    broken.append.store(true, SeqCst);
+    for id in 2..6 {
+        put(&store, &[document(1, id)]).unwrap();
+        assert!(is_failing(&store, Doing::Log));
+        world.advance(&store, Duration::from_secs(1));
+    }
+    flush(&store);
+    assert_eq!(files(folder.path(), ".wal").len(), 1);
+    broken.append.store(false, SeqCst);
+    world.advance(&store, Duration::from_secs(1));
+    until(&store, || !is_failing(&store, Doing::Log));
+    drop(store);
+    assert_eq!(texts(&world.open(settings(folder.path()))).len(), 5);
+}
+
+#[test]
+fn what_is_dropped_is_not_written_to_the_log() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let small = Settings { generation_bytes: 10_000, ..settings(folder.path()) };
+    let (store, broken) = open(&world, small.clone());
+    broken.blocks.store(true, SeqCst);
+    let mut stored = Vec::new();
+    for id in 0..200 {
+        if put(&store, &[document(1, id)]).is_ok() {
+            stored.push(document(1, id));
+        }
+    }
+    let bytes = |path: &Path| files(path, ".wal").iter().map(|log| log.metadata().unwrap().len()).sum::<u64>();
+    let before = bytes(folder.path());
+    for id in 200..300 {
+        assert_eq!(put(&store, &[document(1, id)]), Err(PutError::Disk));
+    }
+    assert_eq!(bytes(folder.path()), before, "the log has an end");
+    drop(store);
+    // Neither does it grow with each start.
+    let (store, broken) = open(&world, small);
+    broken.blocks.store(true, SeqCst);
+    until(&store, || store.ledger().recovered == stored.len() as u64);
+    assert_eq!(texts(&store), stored);
+}
+
+#[test]
+fn the_log_does_not_push_out_blocks_beyond_its_part() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let (store, broken) = open(&world, settings(folder.path()));
+    put(&store, &[document(1, 1)]).unwrap();
+    seal(&store);
+    let block = store.status().bytes;
+    store.stop(MINUTE);
+    drop(store);
+    let tight = Settings { max_bytes: block * 8 / 7 + 8, ..settings(folder.path()) };
+    drop(broken);
+    let (store, broken) = open(&world, tight);
+    broken.blocks.store(true, SeqCst);
+    let mut state = 1_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    };
+    let noise: String = (0..5_000).map(|_| noise()).collect();
+    put(&store, &[document_with(1, 2, &format!(r#","metadata":"{noise}""#))]).unwrap();
+    assert!(store.status().bytes > block * 8 / 7 + 8);
+    world.advance(&store, 2 * MINUTE);
+    let looked = || store.shared.looks.load(SeqCst);
+    let before = looked();
+    world.advance(&store, 2 * MINUTE);
+    until(&store, || looked() > before);
+    assert_eq!((store.status().blocks, store.status().expired), (1, 0));
+}
+
+#[test]
+fn a_log_larger_than_memory_should_be_becomes_blocks_while_it_is_read() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    let all: Vec<_> = (0..300).map(|id| document(id, id)).collect();
+    all.chunks(10).for_each(|some| drop(put(&store, some)));
+    let before = everything(&store);
+    drop(store);
+    let image = tempdir().unwrap();
+    copy(folder.path(), image.path());
+    let small = |path: &Path| Settings { generation_bytes: 10_000, ..settings(path) };
+    let folder_alone = crate::store::folder::Folder::lock(folder.path()).unwrap();
+    let crate::store::folder::Lock::Ours(opened) = folder_alone else { panic!("it is in use") };
+    let recovered =
+        crate::store::recovery::recover(&opened, &crate::store::Listener::none(), 10_000).unwrap();
+    assert!(recovered.view.blocks.len() > 5 && recovered.view.frozen.len() <= 4, "{:?}", recovered.view.blocks.len());
+    assert_eq!(recovered.documents, 300);
+    drop((recovered, opened));
+    let store = world.open(small(folder.path()));
+    assert_eq!(everything(&store), before);
+    until(&store, || files(folder.path(), ".wal").is_empty());
+    // Where no block can be written, there is an end to what is kept in memory.
+    std::fs::write(image.path().join("date=2026-11-25"), "").unwrap();
+    let opened = Store::open(small(image.path()), world.clock.clone(), crate::store::Listener::none());
+    let error = opened.unwrap_err();
+    assert!(crate::store::event::chain(&error).contains("cannot be made into blocks"), "{error:?}");
+    assert_eq!(files(image.path(), ".wal").len(), 1, "nothing is lost");
+}
+
+#[test]
+fn a_small_document_does_not_hold_what_came_with_it() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    let refused = vec![b'x'; 60_000];
+    let odd = document_with(1, 2, r#","metadata":NaN"#);
+    put(&store, &[document(1, 1), refused, odd]).unwrap();
+    let many: Vec<_> = (10..20).map(|id| document(1, id)).collect();
+    put(&store, &many).unwrap();
+    let kept = store.shared.view.get().active.snapshot();
+    let has_its_own = |id: u64| {
+        let kept = kept.iter().find(|kept| kept.record.id.0 == id).unwrap();
+        kept.received().is_unique()
+    };
+    assert!(has_its_own(1) && has_its_own(2));
+    assert!(!has_its_own(10), "what is kept as a whole is not copied");
 }
 
 #[test]
@@ -147,7 +211,7 @@ fn what_was_written_by_half_does_not_hide_what_comes_behind_it() {
     put(&store, &[document(1, 3)]).unwrap();
     drop(store);
     let store = world.open(settings(folder.path()));
-    assert_eq!(texts(&store), [document(1, 1), document(1, 3)], "the second was in memory alone");
+    assert_eq!(texts(&store), [document(1, 1), document(1, 2), document(1, 3)]);
 }
 
 #[test]
@@ -177,7 +241,7 @@ fn what_there_is_neither_disk_nor_memory_for_is_dropped_and_counted() {
     until(&store, || !is_failing(&store, Doing::Seal));
     put(&store, &[document(1, 1_000)]).unwrap();
     stored.push(document(1, 1_000));
-    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 0, unwritten: 0 });
+    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 0, unwritten: 0, waiting: 0 });
     drop(store);
     assert_eq!(texts(&world.open(settings(folder.path()))), stored);
 }
@@ -196,6 +260,13 @@ fn a_durable_store_does_not_say_yes_before_the_disk_does() {
     put(&store, &[document(1, 3)]).unwrap();
     assert_eq!(texts(&store), [document(1, 2), document(1, 3)]);
     assert!(store.ledger().balances());
+    broken.sync.store(true, SeqCst);
+    assert_eq!(put(&store, &[document(1, 4)]), Err(PutError::Disk));
+    broken.blocks.store(true, SeqCst);
+    broken.sync.store(false, SeqCst);
+    drop(store);
+    let store = world.open(settings(folder.path()));
+    assert_eq!(texts(&store), [document(1, 2), document(1, 3)], "what was refused does not come back");
 }
 
 #[test]
@@ -207,7 +278,7 @@ fn a_store_that_cannot_seal_says_what_is_in_the_log_alone_when_it_stops() {
     assert!(store.seal_now().blocking_recv().is_err());
     broken.log.store(true, SeqCst);
     put(&store, &[document(1, 2), document(1, 3)]).unwrap();
-    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 1, unwritten: 2 });
+    assert_eq!(store.stop(MINUTE), Stopped { in_time: true, unsealed: 1, unwritten: 2, waiting: 0 });
     drop(store);
     let store = world.open(settings(folder.path()));
     assert_eq!(texts(&store), [document(1, 1)]);

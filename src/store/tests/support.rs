@@ -65,6 +65,11 @@ impl World {
         store.shared.tell(|_| {});
     }
 
+    /// Time since the beginning, by the clock.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// Moves the clock while no store is open.
     pub(super) fn advance_closed(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap();
