@@ -460,14 +460,25 @@ impl Events {
                 torn_bytes,
                 "the store's log was not written to its end, or was damaged; what documents were in these bytes is not known"
             ),
-            Event::LogUnreadable { file, reason, set_aside }
-            | Event::BlockDamaged { file, reason, set_aside } => {
+            Event::LogUnreadable { file, reason, set_aside } => {
+                let set_aside = set_aside.as_deref().unwrap_or("not renamed");
+                tracing::error!(file, reason, set_aside, "a log of the store is damaged and was set aside");
+            }
+            Event::BlockDamaged { file, reason, set_aside, documents } => {
                 let set_aside = set_aside.as_deref().unwrap_or("not renamed");
                 tracing::error!(
                     file,
                     reason,
                     set_aside,
-                    "a file of the store is damaged and was set aside; the rest is answered"
+                    documents,
+                    "a block of the store is damaged and was set aside with its documents; the rest is answered"
+                );
+            }
+            Event::BlockUnreadable { file, reason } => {
+                tracing::error!(
+                    file,
+                    reason,
+                    "a block of the store cannot be read now; the rest is answered"
                 );
             }
             Event::Sealed { documents, bytes } => tracing::debug!(documents, bytes, "a block was written"),

@@ -213,6 +213,12 @@ fn storing(out: &mut DescriptorEncoder<'_>, stored: &Status) -> fmt::Result {
     gauges(out, "store_bytes", "Bytes the store has on disk, or in memory", [(vec![], stored.bytes)])?;
     counters(
         out,
+        "store_damaged_documents",
+        "Documents in blocks that were found to be damaged",
+        [(vec![], stored.damaged_documents)],
+    )?;
+    counters(
+        out,
         "store_expired_documents",
         "Documents that were deleted because they were too old, or too much",
         [(vec![], stored.expired)],

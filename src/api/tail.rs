@@ -8,8 +8,8 @@ use super::error::ApiError;
 use super::local::Local;
 use super::stream::{self, Parts};
 use super::{Api, guard};
+use crate::query::TraceId;
 use crate::query::filter::Expression;
-use crate::store::kept::Kept;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -60,7 +60,7 @@ pub(super) async fn get(
 async fn run(
     local: &Local,
     filter: Option<Arc<Expression>>,
-    mut stored: Receiver<Arc<Kept>>,
+    mut stored: Receiver<TraceId>,
     parts: &Parts,
 ) -> Result<(), Gone> {
     send(parts, Bytes::from_static(b": traces as they come\n\n")).await?;
@@ -76,8 +76,8 @@ async fn run(
             next = stored.recv() => next,
         };
         match next {
-            Ok(kept) => {
-                changed.insert(kept.record.trace_id);
+            Ok(trace) => {
+                changed.insert(trace);
             }
             Err(RecvError::Lagged(count)) => lagged += count,
             Err(RecvError::Closed) => return Ok(()),
@@ -85,8 +85,8 @@ async fn run(
         tokio::time::sleep(INTERVAL).await;
         loop {
             match stored.try_recv() {
-                Ok(kept) => {
-                    changed.insert(kept.record.trace_id);
+                Ok(trace) => {
+                    changed.insert(trace);
                 }
                 Err(TryRecvError::Lagged(count)) => lagged += count,
                 Err(_) => break,

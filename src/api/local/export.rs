@@ -71,7 +71,7 @@ impl Export<'_> {
                 }
                 continue;
             }
-            let Ok(answer) = serde_json::to_string(&Trace::assemble(found.id, documents).answer()) else {
+            let Ok(answer) = serde_json::to_string(&Trace::assemble(found.id, documents).export()) else {
                 continue;
             };
             text.push_str(if self.first { "" } else { "," });
