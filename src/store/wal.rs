@@ -28,8 +28,8 @@ const MAGIC: [u8; 4] = *b"xwf1";
 const FRAME_HEADER_BYTES: usize = 32;
 const PART_BYTES: usize = 12;
 
-/// zstd's fastest ordinary level: what comes above costs more time than it saves in bytes.
-const LEVEL: i32 = 1;
+/// One of the quick levels of zstd: the log is read once, if ever, and gone with the next block.
+const LEVEL: i32 = -3;
 
 /// Nobody writes larger frames; what says so is not to be believed, whatever its checksum.
 const FRAME_MAX_BYTES: usize = 256 * 1024 * 1024;

@@ -4,7 +4,7 @@ use super::{Asked, all, records, trace_id, unreadable};
 use crate::account::model;
 use crate::query::graph::{Graph, TraceGraph};
 use crate::query::row::settle;
-use crate::query::search::fold;
+use crate::query::search::{fold, fold_received};
 use crate::query::selector::EntitySelector;
 use crate::query::series::{Period, Series, Wanted};
 use crate::query::{By, Record, Source, TraceId};
@@ -78,7 +78,7 @@ pub(super) fn time_series(asked: &Asked<'_>) -> Result<Value, Refusal> {
     window.from -= period.seconds();
     let wanted = all(window, &group, &groups, asked.cancelled);
     let make = || Series::new(selected.clone(), period, start, end);
-    let parts = fold(asked.store, &wanted, Series::COLUMNS, &make, &|series: &mut Series, rows| {
+    let parts = fold_received(asked.store, &wanted, Series::COLUMNS, &make, &|series: &mut Series, rows| {
         series.add(rows);
     });
     let mut series = make();
