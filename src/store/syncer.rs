@@ -43,6 +43,13 @@ impl Dirty {
         self.changed.notify_all();
     }
 
+    /// Has it look at the clock again.
+    #[cfg(test)]
+    pub(super) fn wake(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
     /// Waits for files, and then for the time they are due. None at the end.
     fn take(&self, shared: &Shared, last: Duration) -> Option<Vec<Arc<dyn LogFile>>> {
         let mut state = self.lock();

@@ -5,6 +5,7 @@ mod basics;
 mod crash;
 mod disk;
 mod end;
+mod files;
 mod load;
 mod model;
 mod support;

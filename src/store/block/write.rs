@@ -33,6 +33,13 @@ pub(crate) struct Limits {
     pub(crate) page_rows: usize,
 }
 
+impl Limits {
+    /// Of a block that is made of documents in memory. There may be many of these, all of them with traces of the same
+    /// time: a query reads a row group of each at once.
+    pub(crate) const SEALED: Self =
+        Self { group_rows: 4 * 1024, group_bytes: 8 * 1024 * 1024, page_rows: 1024 };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { group_rows: 16 * 1024, group_bytes: 32 * 1024 * 1024, page_rows: 2048 }
@@ -55,7 +62,7 @@ const PARTIAL: &str = ".partial";
 /// # Errors
 /// When rows are not sorted, or the disk refuses. No file is left then.
 pub fn write<K: Borrow<Kept>>(path: &Path, rows: impl IntoIterator<Item = K>) -> Result<Summary, BlockError> {
-    write_with(path, Limits::default(), rows)
+    write_with(path, Limits::SEALED, rows)
 }
 
 pub(super) fn write_with<K: Borrow<Kept>>(

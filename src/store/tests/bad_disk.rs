@@ -18,7 +18,7 @@ pub(super) struct Broken {
     pub(super) append: AtomicBool,
     pub(super) blocks: AtomicBool,
     pub(super) sync: AtomicBool,
-    pub(super) hanging: Hanging,
+    pub(super) hanging: Arc<Hanging>,
 }
 
 /// Calls that do not return.
@@ -28,10 +28,25 @@ pub(super) struct Hanging {
     changed: Condvar,
 }
 
+/// See [`Hanging::set`].
+pub(super) struct Release(Arc<Hanging>);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
 impl Hanging {
-    /// Has calls of this kind hang; with None, all that hang return.
-    pub(super) fn set(&self, doing: Option<Doing>) {
-        self.state.lock().unwrap().0 = doing;
+    /// Has calls of this kind hang, until what is returned is dropped: a test that fails must not hang too.
+    pub(super) fn set(self: &Arc<Self>, doing: Doing) -> Release {
+        self.state.lock().unwrap().0 = Some(doing);
+        Release(self.clone())
+    }
+
+    /// All that hang return.
+    pub(super) fn release(&self) {
+        self.state.lock().unwrap().0 = None;
         self.changed.notify_all();
     }
 

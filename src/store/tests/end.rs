@@ -50,7 +50,7 @@ fn a_disk_that_hangs_does_not_keep_a_stopped_store() {
         let (folder, world) = (tempdir().unwrap(), World::new());
         let (store, broken) = open(&world, settings(folder.path()));
         put(&store, &[document(1, 1)]).unwrap();
-        broken.hanging.set(Some(doing));
+        let _release = broken.hanging.set(doing);
         offer(&store, &[document(1, 2)]);
         let stopped = in_time(&world, &store, || store.stop(MINUTE));
         assert!(!stopped.in_time, "{doing:?}");
@@ -61,7 +61,6 @@ fn a_disk_that_hangs_does_not_keep_a_stopped_store() {
         let before = world.now();
         in_time_of(&world, &shared, || drop(store));
         assert!(world.now() <= before + Duration::from_secs(1), "{doing:?}: it was waited for again");
-        broken.hanging.set(None);
     }
 }
 
@@ -70,12 +69,11 @@ fn a_disk_that_hangs_does_not_keep_a_store_that_is_dropped() {
     for doing in [Doing::Log, Doing::Sync] {
         let (folder, world) = (tempdir().unwrap(), World::new());
         let (store, broken) = open(&world, settings(folder.path()));
-        broken.hanging.set(Some(doing));
+        let _release = broken.hanging.set(doing);
         offer(&store, &[document(1, 2)]);
         let shared = store.shared.clone();
         in_time_of(&world, &shared, || drop(store));
         broken.hanging.wait();
-        broken.hanging.set(None);
     }
 }
 
@@ -83,7 +81,7 @@ fn a_disk_that_hangs_does_not_keep_a_store_that_is_dropped() {
 fn what_nobody_has_dealt_with_at_the_end_is_dropped() {
     let (folder, world) = (tempdir().unwrap(), World::new());
     let (store, broken) = open(&world, settings(folder.path()));
-    broken.hanging.set(Some(Doing::Log));
+    let _release = broken.hanging.set(Doing::Log);
     let first = store.put(crate::store::ledger::Transport::Http, [document(1, 1).as_slice()]).unwrap();
     broken.hanging.wait();
     let second = store.put(crate::store::ledger::Transport::Http, [document(1, 2).as_slice()]).unwrap();
@@ -93,7 +91,7 @@ fn what_nobody_has_dealt_with_at_the_end_is_dropped() {
     assert_eq!((dropped(&store, DropReason::Shutdown), store.ledger().waiting), (3, 0));
     assert_eq!(second.wait(), Err(PutError::Stopping));
     assert_eq!(store.stop(MINUTE), stopped, "the first call counts");
-    broken.hanging.set(None);
+    broken.hanging.release();
     // The writer goes on, and nothing it does is counted twice.
     let _ = first.wait();
     assert!(store.ledger().balances() && store.ledger().stored == 0);
