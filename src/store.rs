@@ -156,7 +156,8 @@ impl Store {
                     Lock::Ours(folder) => folder,
                     Lock::Busy => return Err(OpenError::Busy { path }),
                 };
-                let recovered = recovery::recover(&folder, &listener, settings.generation_bytes).map_err(io)?;
+                let recovered =
+                    recovery::recover(&folder, &listener, settings.generation_bytes).map_err(io)?;
                 (door(folder), recovered)
             }
         };
@@ -295,8 +296,7 @@ struct Threads {
 
 impl Threads {
     fn start(shared: &Arc<Shared>, next_sequence: u64) -> io::Result<Self> {
-        let threads =
-            Self { shared: shared.clone(), running: Mutex::default(), stopped: Mutex::default() };
+        let threads = Self { shared: shared.clone(), running: Mutex::default(), stopped: Mutex::default() };
         let writer = Writer::new(shared.clone(), next_sequence)?;
         let keeper = Keeper::new(shared.clone());
         threads.spawn("store-write", move || writer.run())?;

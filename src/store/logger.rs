@@ -129,7 +129,8 @@ impl Logger {
         for frozen in &self.shared.view.get().frozen {
             let mut file = None;
             self.catch_up_with(frozen, &mut file)?;
-            let is_sealed = |frozen| !self.shared.view.get().frozen.iter().any(|one| Arc::ptr_eq(one, frozen));
+            let is_sealed =
+                |frozen| !self.shared.view.get().frozen.iter().any(|one| Arc::ptr_eq(one, frozen));
             if file.is_some() && is_sealed(frozen) {
                 // It has become a block meanwhile, and whoever saw to that may have known less files.
                 self.shared.remove_logs(frozen.take_logs());

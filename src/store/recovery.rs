@@ -163,7 +163,8 @@ impl Logs<'_> {
         if !self.has_frames {
             self.last = self.last.saturating_add(SEQUENCES_OF_A_LOG);
         }
-        let reason = if is_ours { "parts of it were changed" } else { "this version of xrayd has not written it" };
+        let reason =
+            if is_ours { "parts of it were changed" } else { "this version of xrayd has not written it" };
         let kept = self.folder.copy_log_aside(name);
         let is_kept = kept.is_ok();
         self.say_unreadable(name, reason.to_owned(), kept.ok());

@@ -162,7 +162,8 @@ impl Writer {
     }
 
     fn has_room(&self) -> bool {
-        let bytes = || self.shared.view.get().generations().map(|generation| generation.bytes()).sum::<usize>();
+        let bytes =
+            || self.shared.view.get().generations().map(|generation| generation.bytes()).sum::<usize>();
         let limit = self.shared.settings.generation_bytes.saturating_mul(FROZEN_MAX_WITHOUT_DISK + 1);
         self.has_room_for_frozen() || bytes() < limit
     }

@@ -106,7 +106,8 @@ fn what_is_dropped_is_not_written_to_the_log() {
             stored.push(document(1, id));
         }
     }
-    let bytes = |path: &Path| files(path, ".wal").iter().map(|log| log.metadata().unwrap().len()).sum::<u64>();
+    let bytes =
+        |path: &Path| files(path, ".wal").iter().map(|log| log.metadata().unwrap().len()).sum::<u64>();
     let before = bytes(folder.path());
     for id in 200..300 {
         assert_eq!(put(&store, &[document(1, id)]), Err(PutError::Disk));
@@ -166,7 +167,11 @@ fn a_log_larger_than_memory_should_be_becomes_blocks_while_it_is_read() {
     let crate::store::folder::Lock::Ours(opened) = folder_alone else { panic!("it is in use") };
     let recovered =
         crate::store::recovery::recover(&opened, &crate::store::Listener::none(), 10_000).unwrap();
-    assert!(recovered.view.blocks.len() > 5 && recovered.view.frozen.len() <= 4, "{:?}", recovered.view.blocks.len());
+    assert!(
+        recovered.view.blocks.len() > 5 && recovered.view.frozen.len() <= 4,
+        "{:?}",
+        recovered.view.blocks.len()
+    );
     assert_eq!(recovered.documents, 300);
     drop((recovered, opened));
     let store = world.open(small(folder.path()));
