@@ -45,7 +45,7 @@ pub struct Settings {
     /// Most bytes of documents that wait to be written. Default 64 MiB.
     pub intake_bytes: usize,
     /// Bytes of memory the documents of the head may take, about, before they become a block. Up to three such parts are
-    /// in memory at a time. Default 32 MiB.
+    /// in memory at a time. Default 24 MiB.
     pub generation_bytes: usize,
     /// Documents a slow listener of [`Store::subscribe`](super::Store::subscribe) may be behind. Default 4,096.
     pub tail_documents: usize,
@@ -61,7 +61,7 @@ impl Settings {
             max_bytes,
             durable: false,
             intake_bytes: 64 << 20,
-            generation_bytes: 32 << 20,
+            generation_bytes: 24 << 20,
             tail_documents: 4096,
         }
     }

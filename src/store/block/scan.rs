@@ -9,10 +9,13 @@ use crate::query::{Columns, Record, Row, SegmentId, TraceId};
 use crate::segment::Kind;
 use crate::store::kept::{Kept, Key};
 use bytes::Bytes;
+use parquet::basic::Compression;
 use parquet::column::page::{Page, PageReader};
+use parquet::file::metadata::ColumnChunkMetaDataBuilder;
 use parquet::file::reader::SerializedPageReader;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use zstd::bulk::Decompressor;
 
 /// Rows that are read ahead, at least. Tests want to see traces that are longer.
 const BATCH_ROWS: usize = if cfg!(test) { 3 } else { 1024 };
@@ -34,6 +37,8 @@ const TEXTS: [(Columns, &[Column]); 8] = [
 struct Reader<B> {
     buffer: B,
     pages: Option<Box<dyn PageReader>>,
+    /// Pages come compressed.
+    packed: bool,
     rows_left: usize,
 }
 
@@ -42,7 +47,7 @@ trait Fill {
     /// Begins a row group.
     fn open(&mut self, block: &Block, group: usize, column: Column) -> Result<(), String>;
     /// Reads pages until there are so many rows.
-    fn fill(&mut self, column: Column, rows: usize) -> Result<(), String>;
+    fn fill(&mut self, column: Column, rows: usize, unpacker: &mut Unpacker) -> Result<(), String>;
     fn len(&self) -> usize;
     fn discard(&mut self, rows: usize);
     fn truncate(&mut self, rows: usize);
@@ -50,16 +55,20 @@ trait Fill {
 
 impl<B: Buffer> Fill for Reader<B> {
     fn open(&mut self, block: &Block, group: usize, column: Column) -> Result<(), String> {
-        self.pages = Some(block.pages(group, column)?);
+        let (pages, packed) = block.pages(group, column)?;
+        (self.pages, self.packed) = (Some(pages), packed);
         self.rows_left = block.groups[group].rows;
         Ok(())
     }
 
-    fn fill(&mut self, column: Column, rows: usize) -> Result<(), String> {
+    fn fill(&mut self, column: Column, rows: usize, unpacker: &mut Unpacker) -> Result<(), String> {
         let damaged = |reason: &dyn std::fmt::Display| format!("column {}: {reason}", column.name());
         while self.buffer.len() < rows {
             let page = self.pages.as_mut().ok_or("no row group is open")?.get_next_page();
-            match page.map_err(|error| damaged(&error))?.ok_or_else(|| damaged(&"it ends too soon"))? {
+            let page = page.map_err(|error| damaged(&error))?.ok_or_else(|| damaged(&"it ends too soon"))?;
+            let page =
+                if self.packed { unpack(page, unpacker).map_err(|error| damaged(&error))? } else { page };
+            match page {
                 page @ Page::DictionaryPage { .. } => self.buffer.dictionary(page),
                 page => Values::of(page, column.is_optional(), self.rows_left).and_then(|values| {
                     self.rows_left -= values.rows();
@@ -85,6 +94,24 @@ impl<B: Buffer> Fill for Reader<B> {
     }
 }
 
+type Unpacker = Decompressor<'static>;
+
+/// No page is larger; what says so is not worth the memory.
+const PAGE_MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Decompresses a page.
+fn unpack(mut page: Page, unpacker: &mut Unpacker) -> Result<Page, &'static str> {
+    if let Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } = &mut page
+        && !buf.is_empty()
+    {
+        let bytes = zstd::zstd_safe::get_frame_content_size(buf).ok().flatten();
+        let bytes = bytes.filter(|&bytes| bytes <= PAGE_MAX_BYTES).ok_or("a page has no size")?;
+        let plain = unpacker.decompress(buf, usize::try_from(bytes).unwrap_or_default());
+        *buf = plain.map_err(|_| "a page cannot be decompressed")?.into();
+    }
+    Ok(page)
+}
+
 /// The rows of a block, in their order. Rows are numbered from the first that has not been discarded.
 pub(crate) struct Scan<'b> {
     block: &'b Block,
@@ -104,6 +131,8 @@ pub(crate) struct Scan<'b> {
     flags: Reader<Numbers<i32>>,
     statuses: Option<Reader<Numbers<i32>>>,
     texts: [Option<Box<Reader<Texts>>>; COLUMNS],
+    /// One for all columns: each has some 100 KB, and a query may read dozens of blocks at once. Made when it is needed.
+    unpacker: Option<Unpacker>,
     damaged: Vec<BlockError>,
 }
 
@@ -131,6 +160,7 @@ impl<'b> Scan<'b> {
             flags: Reader::default(),
             statuses: columns.has(Columns::STATUS).then(Reader::default),
             texts,
+            unpacker: None,
             damaged: Vec::new(),
         }
     }
@@ -192,7 +222,12 @@ impl<'b> Scan<'b> {
             self.group_rows_left = block.groups[group].rows;
         }
         let wanted = self.rows + self.group_rows_left.min(BATCH_ROWS);
-        self.readers().try_for_each(|(column, reader)| reader.fill(column, wanted))?;
+        let mut unpacker = match self.unpacker.take() {
+            Some(unpacker) => unpacker,
+            None => Unpacker::new().map_err(|error| error.to_string())?,
+        };
+        self.readers().try_for_each(|(column, reader)| reader.fill(column, wanted, &mut unpacker))?;
+        self.unpacker = Some(unpacker);
         let ready = self.readers().map(|(_, reader)| reader.len()).min().unwrap_or_default();
         self.group_rows_left = self.group_rows_left.saturating_sub(ready - self.rows);
         self.rows = ready;
@@ -322,7 +357,7 @@ pub(super) fn seconds(micros: i64) -> f64 {
 impl Block {
     /// The pages of a column, all read at once: a column of a row group is seldom more than a megabyte, and so its
     /// checksum can be compared.
-    fn pages(&self, group: usize, column: Column) -> Result<Box<dyn PageReader>, String> {
+    fn pages(&self, group: usize, column: Column) -> Result<(Box<dyn PageReader>, bool), String> {
         let damaged = |reason: &dyn std::fmt::Display| format!("column {}: {reason}", column.name());
         let chunk = self.metadata.row_group(group).column(column.index());
         let (start, length) = chunk.byte_range();
@@ -332,13 +367,18 @@ impl Block {
             return Err(damaged(&"its checksum is wrong"));
         }
         let piece = Arc::new(Piece::new(start, bytes));
+        // The reader is told that nothing is compressed, since it would have a decompressor of its own.
+        let packed = matches!(chunk.compression(), Compression::ZSTD(_));
+        let plain = packed.then(|| chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED));
+        let plain =
+            plain.map(ColumnChunkMetaDataBuilder::build).transpose().map_err(|error| damaged(&error))?;
         let pages = SerializedPageReader::new_with_properties(
             piece,
-            chunk,
+            plain.as_ref().unwrap_or(chunk),
             self.groups[group].rows,
             None,
             Arc::clone(&self.properties),
         );
-        Ok(Box::new(pages.map_err(|error| damaged(&error))?))
+        Ok((Box::new(pages.map_err(|error| damaged(&error))?), packed))
     }
 }

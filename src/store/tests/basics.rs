@@ -254,6 +254,25 @@ fn datagrams_do_not_wait_behind_what_comes_over_http() {
 }
 
 #[test]
+fn a_block_of_what_was_in_memory_has_small_row_groups_and_one_of_blocks_has_large_ones() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    let groups = || {
+        let view = store.shared.view.get();
+        view.blocks.iter().map(|part| part.block.groups_in(&always()).count()).collect::<Vec<_>>()
+    };
+    for first in [0, 5_000] {
+        let documents: Vec<_> = (first..first + 5_000).map(|id| document(id, id)).collect();
+        put(&store, &documents).unwrap();
+        seal(&store);
+    }
+    assert_eq!(groups(), [2, 2]);
+    world.advance_closed(24 * HOUR);
+    compaction::compact_once(&store.shared);
+    assert_eq!(groups(), [1]);
+}
+
+#[test]
 fn what_is_too_old_is_deleted() {
     let (folder, world) = (tempdir().unwrap(), World::new());
     let store = world.open(Settings { retention: 48 * HOUR, ..settings(folder.path()) });
