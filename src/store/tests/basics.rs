@@ -261,12 +261,12 @@ fn a_block_of_what_was_in_memory_has_small_row_groups_and_one_of_blocks_has_larg
         let view = store.shared.view.get();
         view.blocks.iter().map(|part| part.block.groups_in(&always()).count()).collect::<Vec<_>>()
     };
-    for first in [0, 5_000] {
+    for first in [0, 5_000, 10_000] {
         let documents: Vec<_> = (first..first + 5_000).map(|id| document(id, id)).collect();
         put(&store, &documents).unwrap();
         seal(&store);
     }
-    assert_eq!(groups(), [2, 2]);
+    assert_eq!(groups(), [2, 2, 2]);
     world.advance_closed(24 * HOUR);
     compaction::compact_once(&store.shared);
     assert_eq!(groups(), [1]);
