@@ -99,7 +99,7 @@ fn operations_that_need_documents_are_left_to_others() {
 #[test]
 fn only_what_changes_the_account_makes_it_unsaved() {
     let mut desk = Desk::new();
-    assert!(desk.account.is_unsaved());
+    assert!(!desk.account.is_unsaved(), "nothing was done yet");
     for (operation, body, is_unsaved) in [
         ("GetGroups", json!({}), false),
         ("GetSamplingRules", json!({}), false),
