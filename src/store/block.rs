@@ -1,9 +1,9 @@
 //! Blocks: files of documents that are not written to any more, in the Parquet format.
 //!
-//! What stands in them is said in [`schema`]; merging several is left to [`merge`](super::merge).
+//! What stands in them is said in `schema`; merging several is left to [`merge`](super::merge).
 //!
 //! Files are not believed: whatever is wrong with one is [`BlockError::Damaged`]. The crate that reads Parquet panics on
-//! some files that are damaged, so what it does with a file is done under [`guarded`].
+//! some files that are damaged, so what it does with a file is done under `guarded`.
 
 mod columns;
 mod handle;
