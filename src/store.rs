@@ -197,6 +197,11 @@ impl Store {
         self.shared.intake.put(chunk)
     }
 
+    /// Counts documents that [`Store::put`] did not take as dropped, because their sender will not offer them again.
+    pub fn not_taken(&self, transport: Transport, count: u64, why: PutError) {
+        self.shared.intake.not_taken(transport, count, why);
+    }
+
     /// Makes a block of what is in memory. The receiver gets an error when that does not work now.
     pub fn seal_now(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();

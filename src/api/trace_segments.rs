@@ -107,8 +107,7 @@ pub(super) async fn put(State(api): State<Arc<Api>>, request: Request) -> Result
     let unprocessed = match &api.local {
         Some(local) if api.forward.is_some() => {
             // X-Ray has the documents: whatever the store does with them, who sent them must not send them again.
-            let kept = store(local, Transport::Http, &documents);
-            tokio::time::timeout(BESIDE_TIMEOUT, kept).await.unwrap_or(Ok(Vec::new())).unwrap_or_default()
+            store_beside(local, &documents).await
         }
         Some(local) => store(local, Transport::Http, &documents).await?,
         None => Vec::new(),
@@ -163,6 +162,23 @@ async fn store(
         PutError::Busy | PutError::Disk | PutError::Stopping => ApiError::unavailable(error.to_string()),
     })?;
     Ok(judged.into_iter().filter_map(Result::err).collect())
+}
+
+/// The same beside forwarding: what the store does not take is counted there, and no sender hears of it.
+async fn store_beside(local: &Local, documents: &[Cow<'_, str>]) -> Vec<InvalidDocument> {
+    let offered = documents.iter().map(|document| document.as_bytes());
+    match local.store().put(Transport::Http, offered) {
+        Ok(put) => {
+            let judged = tokio::time::timeout(BESIDE_TIMEOUT, put.judged()).await;
+            // What the store says later, or does not keep, is in its ledger.
+            let judged = judged.unwrap_or(Ok(Vec::new())).unwrap_or_default();
+            judged.into_iter().filter_map(Result::err).collect()
+        }
+        Err(why) => {
+            local.store().not_taken(Transport::Http, documents.len() as u64, why);
+            Vec::new()
+        }
+    }
 }
 
 fn answer(unprocessed: &[InvalidDocument]) -> Response {

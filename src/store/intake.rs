@@ -253,6 +253,14 @@ impl Intake {
         Ok(Put(receiver))
     }
 
+    /// Counts documents that [`Intake::put`] did not take and that nobody will offer again.
+    pub(super) fn not_taken(&self, transport: Transport, count: u64, why: PutError) {
+        let reason = if why == PutError::Stopping { DropReason::Shutdown } else { DropReason::Memory };
+        let mut state = self.lock();
+        state.ledger.received(transport, count);
+        state.ledger.dropped(reason, count);
+    }
+
     /// Has something done when all that waits now is stored. Nothing happens any more once the store is stopping.
     pub(super) fn after_all(&self, job: Job) {
         let mut state = self.lock();

@@ -421,3 +421,14 @@ fn nobody_else_can_read_what_is_kept() {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
 }
+
+#[test]
+fn what_nobody_offers_again_is_counted() {
+    let (folder, world) = (tempdir().unwrap(), World::new());
+    let store = world.open(settings(folder.path()));
+    store.not_taken(Transport::Http, 2, PutError::Busy);
+    store.not_taken(Transport::Http, 1, PutError::Stopping);
+    let ledger = store.ledger();
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!((ledger.received_total(), ledger.dropped_total()), (3, 3));
+}
